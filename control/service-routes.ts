@@ -11,6 +11,7 @@ import { deadLetterOperations } from './dead-letters/dead-letter-operations.ts'
 import type { DeadLetters } from './dead-letters/dead-letters.ts'
 import type { DeliveryState } from './delivery/delivery.ts'
 import { deliveryOperations } from './delivery/delivery-operations.ts'
+import { digitalTwinOperations } from './digital-twins/digital-twin-operations.ts'
 import type { Downlink } from './downlink/downlink.ts'
 import { twinDocument } from './identities/documents.ts'
 import { identityOperations } from './identities/identity-operations.ts'
@@ -91,6 +92,7 @@ export function registerServiceRoutes(
   const operations = [
     ...identityOperations(registry.identities, (items) => updateTwins(registry.twins, items)),
     ...twinOperations(registry.twins, twinDocument),
+    ...digitalTwinOperations(registry.twins, methods),
     ...queryOperations(registry.queries, twinDocument, queriesPerMinute),
     ...authorityOperations(registry.trust, options.clock),
     ...policyOperations(registry.trust, rekeyPolicy),

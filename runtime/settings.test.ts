@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { isSecret, type Setting, secretFileEnv } from '#schemas/setting.ts'
+import { settingsTable } from '#schemas/settings.ts'
 import { settingsFromEnvironment, shownSettings } from './settings.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'penstock-settings-'))
@@ -48,6 +50,61 @@ describe('settings', () => {
     expect(of('PENSTOCK_OWNER_KEY')).toMatchObject({ value: null, isSet: true, source: 'file' })
     expect(of('PENSTOCK_POSTGRES_URL')).toMatchObject({ value: null, isSet: true })
     expect(JSON.stringify(shown)).not.toMatch(/secret-in|c2VjcmV0/)
+  })
+
+  test.each([
+    'PENSTOCK_CLICKHOUSE_URL',
+    'PENSTOCK_CONTROL_URL',
+    'PENSTOCK_KAFKA_OAUTH_URL',
+    'PENSTOCK_UPLOADS_S3_ENDPOINT',
+  ])('%s is shown, so it may not name a user or password, and of what is asked of it nothing is shown', (name) => {
+    for (const address of [
+      'https://me:hidden@host',
+      'http://hidden-token@host:1/path',
+      'htp://:hidden@host',
+      'https://me:hidden/hid?den@host',
+      'me:hidden@host:8443',
+    ]) {
+      const fault = faultsOf({ [name]: address })
+      expect(fault).toContain(`${name}=`)
+      expect(fault).toContain('…@host')
+      expect(fault).not.toMatch(/hid|den/)
+    }
+    expect(faultsOf({ [name]: 'https://me:hidden@host' })).toContain('settings of their own')
+    const shown = shownSettings({ [name]: 'https://host:8443/path?token=hidden' }).find((each) => each.name === name)
+    expect(shown?.value).toBe('https://host:8443/path?…')
+  })
+
+  test('nothing that is shown holds credentials, also where an address is not expected', () => {
+    const shown = JSON.stringify(
+      shownSettings({
+        PENSTOCK_UPLOADS: 's3://key:hidden@bucket/prefix',
+        PENSTOCK_KAFKA_OAUTH_SCOPE: 'https://scope.example/?code=hidden api://other/.default',
+      }),
+    )
+    expect(shown).toContain('s3://…@bucket/prefix')
+    expect(shown).toContain('https://scope.example/?… api://other/.default')
+    expect(shown).not.toContain('hidden')
+    for (const scheme of ['', 'kafka://'])
+      expect(faultsOf({ PENSTOCK_KAFKA_BROKERS: `${scheme}me:hidden@broker:9092` })).toContain(
+        `PENSTOCK_KAFKA_BROKERS=${scheme}…@broker:9092:`,
+      )
+  })
+
+  test('no secret is shown, whichever way it was given', () => {
+    const secretFile = join(folder, 'every-secret')
+    const secrets = Object.values<Setting>(settingsTable).filter(isSecret)
+    for (const setting of secrets) {
+      const { env } = setting
+      expect(shownSettings({}).find(({ name }) => name === env)).toMatchObject({ value: null, isSet: false })
+      const value = setting.kind === 'url' ? `${setting.schemes[0]}://me:hidden@host/hidden` : 'hidden'
+      writeFileSync(secretFile, value)
+      for (const environment of [{ [env]: value }, { [secretFileEnv(env)]: secretFile }]) {
+        const shown = shownSettings(environment)
+        expect(shown.find(({ name }) => name === env)).toMatchObject({ value: null, isSet: true })
+        expect(JSON.stringify(shown)).not.toContain('hidden')
+      }
+    }
   })
 
   test('an empty text is as good as none', () => {

@@ -53,8 +53,8 @@ export function shownSettings(environment: Environment): readonly ShownSetting[]
     const isHidden = isSecret(setting)
     return {
       name: setting.env,
-      value: isHidden ? null : value,
-      ...(isHidden && { isSet: value !== null }),
+      value: isHidden ? null : shownValue(value),
+      ...(isHidden && { isSet: value !== null && value !== '' }),
       source: isIn(byEnvironment, setting) ? 'environment' : isIn(byFile, setting) ? 'file' : 'default',
       meaning: setting.meaning,
     }
@@ -135,16 +135,14 @@ function valueFromText(setting: Setting, text: string | undefined, faults: strin
       return text === '' ? setting.default : text
     case 'url': {
       if (text === '') return setting.default
-      const scheme = URL.canParse(text) ? new URL(text).protocol.slice(0, -1) : ''
-      if (setting.schemes.includes(scheme)) return text
-      faults.push(
-        `${setting.env}=${setting.secret ? '…' : text}: allowed is an address ${setting.schemes.map((each) => `${each}://host:port`).join(' or ')}`,
-      )
+      const fault = addressFault(setting, text)
+      if (fault === undefined) return text
+      faults.push(`${setting.env}=${setting.secret ? '…' : withoutCredentials(text)}: ${fault}`)
       return setting.default
     }
     case 'hosts':
       if (text === '' || text.split(',').every((each) => hostAndPort.test(each.trim()))) return text || setting.default
-      faults.push(`${setting.env}=${text}: allowed is host:port, or several separated by commas`)
+      faults.push(`${setting.env}=${withoutCredentials(text)}: allowed is host:port, or several separated by commas`)
       return setting.default
     case 'integer': {
       const value = Number(text)
@@ -157,6 +155,28 @@ function valueFromText(setting: Setting, text: string | undefined, faults: strin
       faults.push(`${setting.env}=${text}: allowed is one of ${setting.choices.join(', ')}`)
       return setting.default
   }
+}
+
+function addressFault(setting: Setting & { readonly kind: 'url' }, text: string): string | undefined {
+  const { protocol, username, password } = URL.canParse(text) ? new URL(text) : noAddress
+  if (!setting.schemes.includes(protocol.slice(0, -1)))
+    return `allowed is an address ${setting.schemes.map((each) => `${each}://host:port`).join(' or ')}`
+  // It is shown in the console, and stands in messages of faults.
+  if (!setting.secret && (username !== '' || password !== ''))
+    return 'names a user or password, which an address that is shown must not: these have settings of their own'
+  return undefined
+}
+
+const noAddress = { protocol: '', username: '', password: '' }
+
+/** Device ids may have an @, and are no addresses. */
+function shownValue(value: string | number | null): string | number | null {
+  return typeof value === 'string' && value.includes('://') ? withoutCredentials(value) : value
+}
+
+/** Addresses without user and password, and without what is asked of them, where tokens stand. */
+function withoutCredentials(text: string): string {
+  return text.replace(/((?:[a-z][\w+.-]*:\/\/)?)\S*@/gi, '$1…@').replace(/(?<=:\/\/[^\s?#]*[?#])\S+/g, '…')
 }
 
 const hostAndPort = /^(\[[0-9A-Fa-f:.]+\]|[^\s:,/]+):\d{1,5}$/

@@ -87,6 +87,10 @@ export const errorTable = {
     disposition: 'close',
     meaning: 'more unacknowledged QoS 1 messages than the receive maximum',
   },
+  INGEST_COMMANDS_HELD: {
+    disposition: 'close',
+    meaning: 'a device that has commands and settles none, while others wait for the room that these take',
+  },
   INGEST_TAKE_OVER: { disposition: 'close', meaning: 'a newer connection of the same device ended this one' },
   INGEST_RATE_EXCEEDED: {
     disposition: 'close',

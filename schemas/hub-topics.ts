@@ -66,4 +66,4 @@ export function isBridgeState(topic: string): boolean {
 export const webSocketPaths = ['/$iothub/websocket', '/mqtt'] as const
 
 /** The same for AMQP: devices and services of the hub, and readers of its events. */
-export const amqpWebSocketPaths = ['/$iothub/websocket', '/$servicebus/websocket'] as const
+export const amqpWebSocketPaths = ['/$iothub/websocket', '/$servicebus/websocket', '/$servicebus/websocket/'] as const

@@ -1,5 +1,6 @@
 /** What happened to a device, from the tables in which it is kept. */
 import { aText, type JsonCheck, mapOf } from '#runtime/json-check.ts'
+import { shortened } from './format.ts'
 import { sqlRows, sqlText } from './sql-rows.ts'
 
 export const eventGroups = ['connection', 'lifecycle', 'twin', 'commands'] as const
@@ -34,7 +35,16 @@ const kinds: Readonly<Record<Exclude<EventGroup, 'twin'>, readonly string[]>> = 
   commands: ['commandEnded'],
 }
 /** That are shown in a place of their own. */
-const ownNames: readonly string[] = ['event', 'reason', 'sequence', 'deviceId', 'moduleId', 'hubName']
+const ownNames: readonly string[] = [
+  'event',
+  'reason',
+  'at',
+  'sequence',
+  'deviceId',
+  'moduleId',
+  'generationId',
+  'hubName',
+]
 const texts: JsonCheck<Readonly<Record<string, string>>> = mapOf(aText)
 
 /** The newest first. @throws as `sqlRows` */
@@ -47,7 +57,9 @@ export async function deviceEvents(asked: EventsAsked, signal: AbortSignal): Pro
       event: aText(event),
       module: aText(module),
       reason: given.reason ?? '',
-      details: Object.fromEntries(Object.entries(given).filter(([name]) => !ownNames.includes(name))),
+      details: Object.fromEntries(
+        Object.entries(given).filter(([name, text]) => text !== '' && !ownNames.includes(name)),
+      ),
       change: changeText(aText(change)),
     }
   })
@@ -61,7 +73,7 @@ export function changeText(body: string): string {
   } catch {
     // It was cut.
   }
-  return text.length > changeLengthMax ? `${text.slice(0, changeLengthMax)}…` : text
+  return shortened(text, changeLengthMax)
 }
 
 export function eventsStatement({ deviceId, group, before, countMax }: EventsAsked): string {

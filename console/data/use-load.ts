@@ -1,45 +1,46 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
+import { CallFault } from './call.ts'
 
-/** What a screen knows of something that it asked for. `value` stays while it is asked for again, and after that failed. */
+/** What a screen knows of something that it asked for. `value` stays while it is asked for again. */
 export interface Loaded<T> {
   readonly value: T | undefined
   readonly error: unknown
   readonly isLoading: boolean
+  /** It is what was there for the keys of before, until there is an answer for those of now. */
+  readonly isOfBefore: boolean
   /** Asks again, now. */
   reload(): void
 }
 
 /**
  * Asks for something, again whenever `keys` change, and every `everyMs` while the page is visible. An answer that came too late for its
- * keys is dropped, and its request cancelled.
+ * keys is dropped, and its request cancelled. A component that goes on to another subject needs a `key` of its own: within one, what was
+ * there stays in sight until the next answer, so that a list does not jump while somebody types what it is to hold.
  */
 export function useLoad<T>(
   load: (signal: AbortSignal) => Promise<T>,
   keys: readonly unknown[],
   everyMs?: number,
 ): Loaded<T> {
-  const [state, setState] = useState<{ readonly value: T | undefined; readonly error: unknown }>()
+  const [state, setState] = useState<{ readonly key: string; readonly value: T | undefined; readonly error: unknown }>()
   const [isLoading, setLoading] = useState(true)
   const [asked, setAsked] = useState(0)
   const loader = useRef(load)
   loader.current = load
   const key = JSON.stringify(keys)
-  const lastKey = useRef(key)
 
   useEffect(() => {
     const cancel = new AbortController()
     setLoading(true)
-    if (lastKey.current !== key) setState(undefined)
-    lastKey.current = key
     loader.current(cancel.signal).then(
       (value) => {
         if (cancel.signal.aborted) return
-        setState({ value, error: undefined })
+        setState({ key, value, error: undefined })
         setLoading(false)
       },
       (error: unknown) => {
         if (cancel.signal.aborted) return
-        setState((before) => ({ value: before?.value, error }))
+        setState((before) => ({ key, value: before?.key === key ? before.value : undefined, error }))
         setLoading(false)
       },
     )
@@ -47,8 +48,10 @@ export function useLoad<T>(
   }, [key, asked])
 
   const reload = useCallback(() => setAsked((count) => count + 1), [])
+  // What is wrong with a question stays wrong.
+  const isRefused = state?.error instanceof CallFault && state.error.status === 400
   useEffect(() => {
-    if (everyMs === undefined || isLoading) return
+    if (everyMs === undefined || isLoading || isRefused) return
     const timer = setTimeout(() => {
       if (!document.hidden) reload()
     }, everyMs)
@@ -60,7 +63,8 @@ export function useLoad<T>(
       clearTimeout(timer)
       document.removeEventListener('visibilitychange', onVisible)
     }
-  }, [everyMs, isLoading, reload])
+  }, [everyMs, isLoading, isRefused, reload])
 
-  return { value: state?.value, error: state?.error, isLoading, reload }
+  const isOfBefore = state !== undefined && state.key !== key
+  return { value: state?.value, error: state?.error, isLoading, isOfBefore, reload }
 }

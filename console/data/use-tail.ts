@@ -33,8 +33,13 @@ export function useTail(filters: TailFilters, isPaused = false, wantsStored = fa
   useEffect(() => {
     const cancel = new AbortController()
     seen.current = new Seen()
+    let drawn = ''
     const drawing = setInterval(() => {
       seen.current.look()
+      const { state, reason, heardHereMs } = seen.current
+      const news = JSON.stringify([state, reason, heardHereMs])
+      if (news === drawn) return
+      drawn = news
       draw((count) => count + 1)
     }, drawMs)
     void follow(JSON.parse(key), wantsStored, cancel.signal, seen.current, () => !paused.current)

@@ -1,34 +1,72 @@
 /** From moments and values to places in a drawing. Pure. */
+import { dayText, timeOfDay } from '#console/data/format.ts'
 
 /** When, in UTC milliseconds, and how much. */
 export type Moment = readonly [atMs: number, value: number | undefined]
+
+/** A place on an axis, with what is written there. */
+export type Tick = readonly [place: number, text: string]
 
 export interface Scale {
   readonly fromMs: number
   readonly toMs: number
   readonly valueFrom: number
   readonly valueTo: number
+  /** Where the drawing begins, to the right of what is written on the axis. */
+  readonly left: number
+  readonly valueTicks: readonly Tick[]
   xOf(ms: number): number
   yOf(value: number): number
   timeAt(x: number): number
 }
 
 export interface Frame {
-  readonly left: number
   readonly width: number
   readonly top: number
   readonly bottom: number
+  readonly valueText: (value: number) => string
   readonly fromMs?: number | undefined
   readonly toMs?: number | undefined
   readonly valueMin?: number | undefined
   /** False: the axis begins where the values do. */
   readonly isFromZero?: boolean | undefined
+  /** Values are milliseconds: beyond a second their axis has the steps of a clock. */
+  readonly isDuration?: boolean | undefined
 }
 
 export const pointsMax = 2_000
+/** About so wide is a character of what is written on an axis. */
+const characterWidth = 6.8
+const leftMin = 36
+const tickGap = 8
+const valueTicksMax = 4
+/** What one moment alone spans. */
+const momentMs = 10_000
 
 export function scaleOf(series: readonly { readonly points: readonly Moment[] }[], frame: Frame): Scale {
-  const { left, width, top, bottom, valueMin = 0, isFromZero = true } = frame
+  const { width, top, bottom, valueText, isDuration = false } = frame
+  const { fromMs, toMs, valueFrom, valueTo } = boundsOf(series, frame)
+  const valueTicks = textsOf(ticksOf(valueFrom, valueTo, valueTicksMax, isDuration), valueText)
+  const longest = Math.max(0, ...valueTicks.map(([, text]) => text.length))
+  const left = Math.max(leftMin, Math.ceil(longest * characterWidth) + tickGap)
+  const drawn = Math.max(width - left, 1)
+  return {
+    fromMs,
+    toMs,
+    valueFrom,
+    valueTo,
+    left,
+    valueTicks,
+    xOf: (ms) => left + ((ms - fromMs) / (toMs - fromMs)) * drawn,
+    yOf: (value) => bottom - ((value - valueFrom) / (valueTo - valueFrom)) * (bottom - top),
+    timeAt: (x) => fromMs + (Math.min(Math.max(x - left, 0), drawn) / drawn) * (toMs - fromMs),
+  }
+}
+
+type Bounds = Pick<Scale, 'fromMs' | 'toMs' | 'valueFrom' | 'valueTo'>
+
+function boundsOf(series: readonly { readonly points: readonly Moment[] }[], frame: Frame): Bounds {
+  const { valueMin = 0, isFromZero = true, isDuration = false } = frame
   const { POSITIVE_INFINITY: most, NEGATIVE_INFINITY: least } = Number
   let [lowest, highest, first, last] = [isFromZero ? 0 : most, isFromZero ? valueMin : least, most, least]
   for (const { points } of series) {
@@ -40,41 +78,47 @@ export function scaleOf(series: readonly { readonly points: readonly Moment[] }[
       highest = Math.max(highest, value)
     }
   }
+  if (first === last) [first, last] = [first - momentMs / 2, last + momentMs / 2]
   const fromMs = frame.fromMs ?? (Number.isFinite(first) ? first : 0)
   const toMs = Math.max(frame.toMs ?? last, fromMs + 1)
-  const [valueFrom, valueTo] = lowest <= highest ? rounded(lowest, highest) : [0, 1]
-  const drawn = Math.max(width - left, 1)
-  return {
-    fromMs,
-    toMs,
-    valueFrom,
-    valueTo,
-    xOf: (ms) => left + ((ms - fromMs) / (toMs - fromMs)) * drawn,
-    yOf: (value) => bottom - ((value - valueFrom) / (valueTo - valueFrom)) * (bottom - top),
-    timeAt: (x) => fromMs + (Math.min(Math.max(x - left, 0), drawn) / drawn) * (toMs - fromMs),
-  }
+  const [valueFrom, valueTo] = lowest <= highest ? rounded(lowest, highest, isFromZero, isDuration) : [0, 1]
+  return { fromMs, toMs, valueFrom, valueTo }
 }
 
-/** Round steps between two values: 1, 2 or 5 times a power of ten. */
-export function ticksOf(from: number, to: number, count: number): number[] {
-  const step = stepOf((to - from) / count)
+/** Round steps between two values: 1, 2 or 5 times a power of ten, or those of a clock. */
+export function ticksOf(from: number, to: number, count: number, isDuration = false): number[] {
+  const step = stepOf((to - from) / count, isDuration)
   const ticks: number[] = []
   for (let index = Math.ceil(from / step - 1e-9); index * step <= to + step * 1e-9; index++)
     ticks.push(Number((index * step).toPrecision(12)))
   return ticks
 }
 
-const timeSteps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400].map(
-  (seconds) => seconds * 1_000,
-)
+const exact = new Intl.NumberFormat('en', { maximumFractionDigits: 12 })
 
-/** Round times of day, with what is written below them. */
-export function timeTicksOf(fromMs: number, toMs: number, count: number): (readonly [ms: number, text: string])[] {
-  const step = timeSteps.find((ms) => (toMs - fromMs) / ms <= count) ?? 86_400_000
-  const ticks: (readonly [number, string])[] = []
-  for (let ms = Math.ceil(fromMs / step) * step; ms <= toMs; ms += step) {
-    const text = new Date(ms).toLocaleTimeString('en-GB')
-    ticks.push([ms, step < 60_000 ? text : text.slice(0, 5)])
+/** Where values are so near to each other that rounded they would read the same, all their digits are written. */
+function textsOf(ticks: readonly number[], valueText: (value: number) => string): readonly Tick[] {
+  const texts = ticks.map((value) => (value === 0 ? '0' : valueText(value)))
+  const areTold = new Set(texts).size === texts.length
+  return ticks.map((value, index) => [value, areTold ? (texts[index] ?? '') : exact.format(value)])
+}
+
+const dayMs = 86_400_000
+const timeSteps = [
+  ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200].map((step) => step * 1_000),
+  ...[1, 2, 7, 14, 30, 90, 365].map((days) => days * dayMs),
+]
+
+/** Round times of the reader's day, with what is written below them: the date where a day begins. */
+export function timeTicksOf(fromMs: number, toMs: number, count: number): Tick[] {
+  const step = timeSteps.find((ms) => (toMs - fromMs) / ms <= count) ?? Math.ceil((toMs - fromMs) / count)
+  const zoneMs = new Date(fromMs).getTimezoneOffset() * -60_000
+  const ticks: Tick[] = []
+  for (let ms = Math.ceil((fromMs + zoneMs) / step) * step - zoneMs; ms <= toMs; ms += step) {
+    const date = new Date(ms)
+    const time = timeOfDay(date)
+    if (step >= dayMs || (time === '00:00:00' && toMs - fromMs > dayMs / 4)) ticks.push([ms, dayText(date)])
+    else ticks.push([ms, step < 60_000 ? time : time.slice(0, 5)])
   }
   return ticks
 }
@@ -88,7 +132,7 @@ export function momentAt(points: readonly Moment[], atMs: number): Moment | unde
   return nearest
 }
 
-/** A line as SVG draws it. `isWhole`: without a gap, so that what is below it can be filled. */
+/** A line as SVG draws it: a point alone as a dot. `isWhole`: without a gap, so that what is below it can be filled. */
 export function pathOf(points: readonly Moment[], scale: Scale): { line: string; startX: number; isWhole: boolean } {
   let line = ''
   let isWhole = true
@@ -102,19 +146,25 @@ export function pathOf(points: readonly Moment[], scale: Scale): { line: string;
     }
     const x = scale.xOf(atMs)
     startX ??= x
-    line += `${isBroken ? 'M' : 'L'}${x.toFixed(1)} ${scale.yOf(value).toFixed(1)}`
+    const place = `${x.toFixed(1)} ${scale.yOf(value).toFixed(1)}`
+    line += isBroken ? `M${place}h0` : `L${place}`
     isBroken = false
   }
   return { line, startX: startX ?? 0, isWhole: isWhole && line !== '' }
 }
 
-function rounded(lowest: number, highest: number): [number, number] {
-  const span = highest - lowest || 1
-  const step = stepOf(span / 4)
-  return [Math.floor(lowest / step) * step, Math.ceil((lowest + span) / step) * step]
+/** Values that are all the same lie in the middle, where nothing says that the axis begins at 0. */
+function rounded(lowest: number, highest: number, isFromZero: boolean, isDuration: boolean): [number, number] {
+  const isFlat = lowest === highest
+  const around = isFlat && !isFromZero ? Math.abs(lowest) / 10 || 0.5 : 0
+  const [from, to] = [lowest - around, isFlat && isFromZero ? lowest + 1 : highest + around]
+  const step = stepOf((to - from) / valueTicksMax, isDuration)
+  return [Math.floor(from / step) * step, Math.ceil(to / step) * step]
 }
 
-function stepOf(rough: number): number {
+function stepOf(rough: number, isDuration: boolean): number {
+  const ofClock = isDuration && rough > 500 ? timeSteps.find((step) => step >= rough * 0.999) : undefined
+  if (ofClock !== undefined) return ofClock
   const power = 10 ** Math.floor(Math.log10(rough))
   const factor = [1, 2, 5, 10].find((candidate) => candidate * power >= rough * 0.999) ?? 10
   return factor * power

@@ -2,8 +2,9 @@
  * Lines over time. It draws what it is given, at most `pointsMax` points a line, and shows the values under the pointer, or, with the
  * arrow keys, those of one moment after the other.
  */
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
-import { type Moment, momentAt, pathOf, type Scale, scaleOf, ticksOf, timeTicksOf } from './chart-scale.ts'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { momentText, timeOfDay } from '#console/data/format.ts'
+import { type Moment, momentAt, pathOf, type Scale, scaleOf, timeTicksOf } from './chart-scale.ts'
 
 export interface Series {
   readonly name: string
@@ -26,31 +27,28 @@ export interface ChartProps {
   readonly valueMin?: number
   /** False: the axis begins where the values do, not at 0. */
   readonly isFromZero?: boolean
+  /** Values are milliseconds. */
+  readonly isDuration?: boolean
 }
 
-const left = 52
 const bottom = 22
-/** Half a time, as it is written below: what would stand out at the right ends there. */
-const tickHalf = 28
+/** About so wide is half a character of a time below: what would stand out at the right ends there. */
+const halfCharacter = 3.4
+/** A time with the room about it. */
+const tickWidthMin = 84
+const dayMs = 86_400_000
 
 export function Chart(props: ChartProps) {
-  const { series, valueText, label, height = 180 } = props
+  const { series, label, height = 180 } = props
   const frame = useRef<HTMLDivElement>(null)
   const width = useWidth(frame)
-  const [atMs, setAtMs] = useState<number>()
-  const scale = useMemo(
-    () => scaleOf(series, { ...props, left, width, top: 6, bottom: height - bottom }),
-    [props, series, width, height],
-  )
-  const moments = series.map((line) => ({
-    line,
-    moment: atMs === undefined ? line.points.at(-1) : momentAt(line.points, atMs),
-  }))
+  const [askedMs, setAskedMs] = useState<number>()
+  const scale = scaleOf(series, { ...props, width, top: 6, bottom: height - bottom })
   const onKeyDown = (event: KeyboardEvent): void => {
     const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0
     if (step === 0) return
     event.preventDefault()
-    setAtMs((atMs ?? scale.toMs) + (step * (scale.toMs - scale.fromMs)) / 60)
+    setAskedMs((askedMs ?? scale.toMs) + (step * (scale.toMs - scale.fromMs)) / 60)
   }
   return (
     <figure
@@ -60,56 +58,73 @@ export function Chart(props: ChartProps) {
       tabIndex={0}
       aria-label={label}
       onKeyDown={onKeyDown}
-      onPointerLeave={() => setAtMs(undefined)}
+      onBlur={() => setAskedMs(undefined)}
+      onPointerLeave={() => setAskedMs(undefined)}
       onPointerMove={(event) => {
         const box = event.currentTarget.getBoundingClientRect()
-        setAtMs(scale.timeAt(event.clientX - box.left))
+        setAskedMs(scale.timeAt(event.clientX - box.left))
       }}
     >
-      <ul class="legend">
-        {moments.map(({ line, moment }) => (
-          <li key={line.name}>
-            <i style={{ background: `var(--c${line.color})` }} />
-            {line.name} <b>{moment?.[1] === undefined ? '–' : valueText(moment[1])}</b>
-          </li>
-        ))}
-        {atMs !== undefined && <li>{new Date(atMs).toLocaleTimeString()}</li>}
-      </ul>
-      {width > 0 && <Drawing {...{ series, scale, valueText, width, height, atMs }} />}
+      <Legend {...{ ...props, scale, askedMs }} />
+      {width > 0 && <Drawing {...{ series, scale, width, height, askedMs }} />}
     </figure>
   )
 }
 
-function Drawing(props: {
+/** The lines by name with the values of a moment: the one that is pointed at, else the last. It keeps its height, so nothing moves. */
+function Legend(props: ChartProps & { readonly scale: Scale; readonly askedMs: number | undefined }) {
+  const { series, valueText, scale, askedMs } = props
+  const moments = series.map(({ points }) => momentAt(points, askedMs ?? scale.toMs))
+  const atMs = moments.find((moment) => moment !== undefined)?.[0]
+  return (
+    <ul class="legend">
+      {series.map(({ name, color }, index) => {
+        const value = moments[index]?.[1]
+        return (
+          <li key={name}>
+            <i style={{ background: `var(--c${color})` }} />
+            {name} <b>{value === undefined ? '–' : valueText(value)}</b>
+          </li>
+        )
+      })}
+      {atMs !== undefined && (
+        <li class="at">{scale.toMs - scale.fromMs > dayMs / 4 ? momentText(atMs) : timeOfDay(new Date(atMs))}</li>
+      )}
+    </ul>
+  )
+}
+
+interface DrawingProps {
   readonly series: readonly Series[]
   readonly scale: Scale
-  readonly valueText: (value: number) => string
   readonly width: number
   readonly height: number
-  readonly atMs: number | undefined
-}) {
-  const { series, scale, valueText, width, height, atMs } = props
+  readonly askedMs: number | undefined
+}
+
+function Drawing({ series, scale, width, height, askedMs }: DrawingProps) {
+  const { left, valueTicks } = scale
   const floor = scale.yOf(scale.valueFrom)
+  const isEmpty = series.every(({ points }) => points.every(([, value]) => value === undefined))
   return (
     <svg viewBox={`0 0 ${width} ${height}`} height={height} aria-hidden="true">
-      {ticksOf(scale.valueFrom, scale.valueTo, 4).map((value) => (
+      {valueTicks.map(([value, text]) => (
         <g key={value}>
           <line class="grid" x1={left} x2={width} y1={scale.yOf(value)} y2={scale.yOf(value)} />
-          <text x={left - 8} y={scale.yOf(value) + 4} text-anchor="end">
-            {valueText(value)}
-          </text>
+          {!isEmpty && (
+            <text x={left - 8} y={scale.yOf(value) + 4} text-anchor="end">
+              {text}
+            </text>
+          )}
         </g>
       ))}
-      {timeTicksOf(scale.fromMs, scale.toMs, Math.max(2, Math.floor(width / 110))).map(([ms, text]) => (
-        <text
-          key={ms}
-          x={scale.xOf(ms)}
-          y={height - 4}
-          text-anchor={scale.xOf(ms) > width - tickHalf ? 'end' : 'middle'}
-        >
-          {text}
+      {isEmpty ? (
+        <text x={(left + width) / 2} y={floor / 2 + 8} text-anchor="middle">
+          nothing to draw yet
         </text>
-      ))}
+      ) : (
+        <TimeAxis scale={scale} width={width} y={height - 4} />
+      )}
       {series.map(({ name, color, points }) => {
         const path = pathOf(points, scale)
         return (
@@ -121,10 +136,52 @@ function Drawing(props: {
           </g>
         )
       })}
-      {atMs !== undefined && (
-        <line class="cursor" x1={scale.xOf(atMs)} x2={scale.xOf(atMs)} y1={6} y2={height - bottom} />
-      )}
+      {askedMs !== undefined && <Pointed {...{ series, scale, floor, askedMs }} />}
     </svg>
+  )
+}
+
+function TimeAxis({ scale, width, y }: { readonly scale: Scale; readonly width: number; readonly y: number }) {
+  return (
+    <>
+      {timeTicksOf(scale.fromMs, scale.toMs, Math.max(2, Math.floor((width - scale.left) / tickWidthMin))).map(
+        ([ms, text]) => (
+          <text
+            key={ms}
+            x={scale.xOf(ms)}
+            y={y}
+            text-anchor={scale.xOf(ms) > width - text.length * halfCharacter ? 'end' : 'middle'}
+          >
+            {text}
+          </text>
+        ),
+      )}
+    </>
+  )
+}
+
+/** The moment that is pointed at, and where each line is then. */
+function Pointed(props: Pick<DrawingProps, 'series' | 'scale'> & { readonly floor: number; readonly askedMs: number }) {
+  const { series, scale, floor, askedMs } = props
+  const moments = series.map(({ points }) => momentAt(points, askedMs))
+  const x = scale.xOf(moments.find((moment) => moment !== undefined)?.[0] ?? askedMs)
+  return (
+    <>
+      <line class="cursor" x1={x} x2={x} y1={6} y2={floor} />
+      {moments.map(
+        (moment, index) =>
+          moment?.[1] !== undefined && (
+            <circle
+              key={series[index]?.name}
+              class="dot"
+              cx={scale.xOf(moment[0])}
+              cy={scale.yOf(moment[1])}
+              r={3.5}
+              style={{ fill: `var(--c${series[index]?.color})` }}
+            />
+          ),
+      )}
+    </>
   )
 }
 

@@ -34,7 +34,7 @@ export function Skeleton({ lines = 5 }: { readonly lines?: number }) {
 
 /**
  * The states of something that is asked for: loading, failed, and there. What was there before stays beneath the notice that it could
- * not be asked for again.
+ * not be asked for again, and beneath a sign that something else is asked for.
  */
 export function Shown<T>(props: {
   readonly of: Loaded<T>
@@ -42,7 +42,7 @@ export function Shown<T>(props: {
   readonly children: (value: T) => ComponentChildren
 }) {
   const { of: loaded, lines, children } = props
-  const { value, error, reload } = loaded
+  const { value, error, isOfBefore, reload } = loaded
   const again = (
     <Button isLittle icon="reload" onClick={reload}>
       Try again
@@ -50,6 +50,7 @@ export function Shown<T>(props: {
   )
   return (
     <>
+      {isOfBefore && <div class="asking" role="status" aria-label="loading" />}
       {error !== undefined && (
         <Notice tone="bad" title={value === undefined ? 'This could not be read' : 'This may be old'} action={again}>
           {reasonOf(error)}

@@ -1,5 +1,6 @@
 import { type EndpointState, lagOf } from '#console/data/endpoints.ts'
 import { agoText, countText, durationText } from '#console/data/format.ts'
+import { Ago } from './moment.tsx'
 import { Badge, type Tone } from './notice.tsx'
 import { type Column, Table } from './table.tsx'
 
@@ -21,7 +22,7 @@ const columns: readonly Column<EndpointState>[] = [
   {
     title: 'Last success',
     isShort: true,
-    cell: ({ lastSuccessfulSendAttemptAtMs: atMs }) => (atMs === undefined ? 'never' : agoText(atMs)),
+    cell: ({ lastSuccessfulSendAttemptAtMs: atMs = 0 }) => <Ago atMs={atMs} />,
   },
   {
     title: 'Last failure',

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact'
+import { momentText } from '#console/data/format.ts'
 
 /** An input with its name, and what is to be known or is wrong about it. */
 export function Field(props: {
@@ -46,6 +47,26 @@ export function TextInput(props: TextInputProps) {
     onInput: (event: { readonly currentTarget: HTMLInputElement }) => onInput(event.currentTarget.value),
   } as const
   return isSecret ? <input type="password" {...common} /> : <input type="text" {...common} />
+}
+
+/** A moment in the reader's zone. Its value is ISO 8601 in UTC; empty: none. */
+export function TimeInput(props: {
+  readonly value: string
+  readonly onInput: (value: string) => void
+  readonly name?: string
+}) {
+  const { value, onInput, name } = props
+  const atMs = Date.parse(value)
+  return (
+    <input
+      type="datetime-local"
+      class="input"
+      step="1"
+      name={name}
+      value={Number.isNaN(atMs) ? '' : momentText(atMs).replace(' ', 'T')}
+      onInput={({ currentTarget: { value: typed } }) => onInput(typed === '' ? '' : new Date(typed).toISOString())}
+    />
+  )
 }
 
 export function TextArea(props: {

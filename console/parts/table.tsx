@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact'
+import { Empty } from './empty.tsx'
 
 export interface Column<Row> {
   readonly title: string
@@ -16,14 +17,15 @@ export function Table<Row>(props: {
   readonly label: string
 }) {
   const { columns, rows, keyOf, label } = props
+  if (rows.length === 0) return <Empty title="Nothing matches" icon="search" />
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys
     <section class="scroll" tabIndex={0} aria-label={label}>
       <table>
         <thead>
           <tr>
-            {columns.map(({ title, isNumber }) => (
-              <th key={title} scope="col" class={isNumber ? 'number' : ''}>
+            {columns.map(({ title, isNumber }, index) => (
+              <th key={index} scope="col" class={isNumber ? 'number' : ''}>
                 {title}
               </th>
             ))}
@@ -32,9 +34,9 @@ export function Table<Row>(props: {
         <tbody>
           {rows.slice(0, rowsMax).map((row) => (
             <tr key={keyOf(row)}>
-              {columns.map(({ title, cell, isNumber, isShort }) => (
-                <td key={title} class={isNumber ? 'number' : isShort ? 'nowrap' : 'wrap'}>
-                  {cell(row)}
+              {columns.map((column, index) => (
+                <td key={index} class={classOf(column)} data-title={column.title}>
+                  {column.cell(row)}
                 </td>
               ))}
             </tr>
@@ -43,6 +45,12 @@ export function Table<Row>(props: {
       </table>
     </section>
   )
+}
+
+/** A column without a title is of what can be done. */
+function classOf<Row>({ title, isNumber, isShort }: Column<Row>): string {
+  if (isNumber) return 'number'
+  return `${isShort ? 'nowrap' : 'wrap'}${title === '' ? ' actions' : ''}`
 }
 
 export const rowsMax = 200

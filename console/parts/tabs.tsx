@@ -1,4 +1,5 @@
-import { useRef } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
+import { bringToMiddle } from './sideways.ts'
 
 export interface Tab<Id extends string> {
   readonly id: Id
@@ -14,6 +15,8 @@ export function Tabs<Id extends string>(props: {
 }) {
   const { tabs, current, label, onChange } = props
   const list = useRef<HTMLDivElement>(null)
+  // Where there is no room for all of them.
+  useEffect(() => bringToMiddle(list.current, '[aria-selected="true"]'), [current])
   const onKeyDown = (event: KeyboardEvent): void => {
     const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0
     if (step === 0) return
@@ -27,7 +30,7 @@ export function Tabs<Id extends string>(props: {
     if (button instanceof HTMLElement) button.focus()
   }
   return (
-    <div class="tabs" role="tablist" aria-label={label} ref={list} onKeyDown={onKeyDown}>
+    <div class="tabs sideways" role="tablist" aria-label={label} ref={list} onKeyDown={onKeyDown}>
       {tabs.map(({ id, title }) => (
         <button
           key={id}

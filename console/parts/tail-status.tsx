@@ -1,4 +1,4 @@
-import { amountText, clockText } from '#console/data/format.ts'
+import { clockText, rateText } from '#console/data/format.ts'
 import type { Tail } from '#console/data/use-tail.ts'
 import { Badge } from './notice.tsx'
 
@@ -6,24 +6,17 @@ import { Badge } from './notice.tsx'
 export function TailStatus({ tail, isPaused = false }: { readonly tail: Tail; readonly isPaused?: boolean }) {
   const { state, reason, heardAtMs, shownPerSecond, oneIn } = tail
   return (
-    <div class="row small" aria-live="polite">
-      {isPaused ? (
-        <Badge tone="warn">paused</Badge>
-      ) : state === 'live' ? (
-        <Badge tone="good" isLive>
-          live
-        </Badge>
-      ) : state === 'connecting' ? (
-        <Badge>connecting</Badge>
-      ) : (
-        <Badge tone="bad">{state === 'stalled' ? 'stalled' : 'cut off'}</Badge>
-      )}
+    <div class="row small">
+      {/* The numbers beside it change too often to be read out. */}
+      <span aria-live="polite">
+        <State state={state} isPaused={isPaused} />
+      </span>
       {state === 'live' ? (
         <span class="muted">
           {incomingText(tail)}
           {oneIn >= 1.05 && (
             <>
-              , {amountText(shownPerSecond)}/s are shown: <b class="ink">1 in {amountText(oneIn)}</b>
+              , {rateText(shownPerSecond)}/s are shown: <b class="ink">1 in {rateText(oneIn)}</b>
             </>
           )}
         </span>
@@ -37,10 +30,28 @@ export function TailStatus({ tail, isPaused = false }: { readonly tail: Tail; re
   )
 }
 
+function State({ state, isPaused }: { readonly state: Tail['state']; readonly isPaused: boolean }) {
+  if (isPaused) return <Badge tone="warn">paused</Badge>
+  switch (state) {
+    case 'live':
+      return (
+        <Badge tone="good" isLive>
+          live
+        </Badge>
+      )
+    case 'connecting':
+      return <Badge>connecting</Badge>
+    case 'stalled':
+      return <Badge tone="bad">stalled</Badge>
+    case 'lost':
+      return <Badge tone="bad">cut off</Badge>
+  }
+}
+
 function incomingText({ perSecond, matchedPerSecond }: Tail): string {
   if (perSecond === 0) return 'nothing comes in'
   const isAll = matchedPerSecond > perSecond * 0.999
   return isAll
-    ? `${amountText(perSecond)} messages/s come in`
-    : `${amountText(matchedPerSecond)} of ${amountText(perSecond)} messages/s match`
+    ? `${rateText(perSecond)} messages/s come in`
+    : `${rateText(matchedPerSecond)} of ${rateText(perSecond)} messages/s match`
 }

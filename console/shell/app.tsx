@@ -1,6 +1,7 @@
 import type { FunctionComponent } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { reasonOf, sessionLost } from '#console/data/call.ts'
+import { zoneText } from '#console/data/format.ts'
 import { currentSession, logOut, type Session } from '#console/data/session.ts'
 import { useLoad } from '#console/data/use-load.ts'
 import { Button } from '#console/parts/button.tsx'
@@ -9,6 +10,7 @@ import { Icon } from '#console/parts/icon.tsx'
 import { Mark } from '#console/parts/mark.tsx'
 import { Notice } from '#console/parts/notice.tsx'
 import { Page } from '#console/parts/page.tsx'
+import { bringToMiddle } from '#console/parts/sideways.ts'
 import { addressOf, usePlace } from '#console/router.ts'
 import type { ScreenProps } from '#console/screen-props.ts'
 import { Login } from './login.tsx'
@@ -35,6 +37,9 @@ function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft
   const { segments, query } = usePlace()
   const [first = '', ...rest] = segments
   const current = screenOf(first)
+  const nav = useRef<HTMLElement>(null)
+  // On a narrow page they stand in a line that is longer than the page.
+  useEffect(() => bringToMiddle(nav.current, '[aria-current]'), [first])
   return (
     <div class="shell">
       <div class="side">
@@ -42,7 +47,7 @@ function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft
           <Mark />
           Penstock
         </a>
-        <nav aria-label="screens">
+        <nav aria-label="screens" class="sideways" ref={nav}>
           <ul>
             {screens.map(({ segment, title, icon }) => (
               <li key={segment}>
@@ -110,7 +115,11 @@ function Who({ session, onLeft }: { readonly session: Session; readonly onLeft: 
           </Button>
         </>
       )}
-      <span class="version">Penstock {session.version}</span>
+      <span class="version">
+        Penstock {session.version}
+        <br />
+        Times are {zoneText()}
+      </span>
     </footer>
   )
 }

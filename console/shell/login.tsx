@@ -18,7 +18,7 @@ export function Login({ onDone }: { readonly onDone: () => void }) {
   return (
     <div class="login">
       <form
-        class="stack"
+        class="card stack"
         onSubmit={(event) => {
           event.preventDefault()
           void login.run()

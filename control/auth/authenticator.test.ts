@@ -206,6 +206,33 @@ describe('who may connect [G-6]', () => {
     expect(plain).toMatchObject({ admitted: true, deviceId: 'd', moduleId: undefined, expiresAtMs: undefined })
   })
 
+  const ofDevice = 'hub.example/devices/d'
+  const [ofModule, ofSibling] = [`${ofDevice}/modules/m`, `${ofDevice}/modules/n`]
+  test.each([
+    ['a module by its own key', 'd/m', 5, ofModule, 'admitted'],
+    ['a module by its own key, for all of the device', 'd/m', 5, ofDevice, 'admitted'],
+    ["a module by its device's key", 'd/m', 1, ofModule, 'AUTH_SIGNATURE_WRONG'],
+    ["a module by its device's token", 'd/m', 1, ofDevice, 'AUTH_SIGNATURE_WRONG'],
+    ["a module by a sibling's key", 'd/m', 6, ofModule, 'AUTH_SIGNATURE_WRONG'],
+    ["a module by a sibling's token", 'd/m', 6, ofSibling, 'AUTH_SIGNATURE_WRONG'],
+    ['a module by its own key, for a sibling', 'd/m', 5, ofSibling, 'AUTH_SCOPE_MISMATCH'],
+    ["a device by its module's key", 'd', 5, ofDevice, 'AUTH_SIGNATURE_WRONG'],
+    ["a device by its module's token", 'd', 5, ofModule, 'AUTH_SIGNATURE_WRONG'],
+    ['a device by its own key, for a module', 'd', 1, ofModule, 'AUTH_SCOPE_MISMATCH'],
+  ])(
+    'keys of a device and of its modules open nothing of one another: %s',
+    async (_name, id, byte, scope, expected) => {
+      const { directory, authenticator } = setUp()
+      const withKey = (byte: number) => {
+        const authentication = { ...generatedKeys, primaryKey: keyOf(byte), secondaryKey: keyOf(byte) }
+        return credentials({ authentication })
+      }
+      directory.change(device('d', { modules: { m: withKey(5), n: withKey(6) } }))
+      expect(await outcome(authenticator.authenticate(connect({ id, key: keyOf(byte), scope })))).toBe(expected)
+      authenticator.close()
+    },
+  )
+
   test('a disabled device is refused, its modules too, and only who holds its key learns why [G-6]', async () => {
     const { authenticator, directory } = setUp()
     directory.change(device('d', { status: 'disabled', modules: { m: credentials() } }))

@@ -30,12 +30,13 @@ export async function addDevices(
 export async function pendingDevices(
   queries: Queries,
   { jobId, token }: JobLease,
+  after: string,
   countMax: number,
 ): Promise<string[]> {
   const rows = await queries.query<{ device_id: string }>(
     `SELECT device_id FROM penstock.job_devices
-     WHERE job_id = (${leased} AND ended_at IS NULL) AND status = 'pending' ORDER BY device_id LIMIT $3`,
-    [jobId, token, countMax],
+     WHERE job_id = (${leased} AND ended_at IS NULL) AND status = 'pending' AND device_id > $3 ORDER BY device_id LIMIT $4`,
+    [jobId, token, after, countMax],
   )
   return rows.map(({ device_id }) => device_id)
 }

@@ -83,7 +83,7 @@ export async function jobCounts(queries: Queries): Promise<ReadonlyMap<JobStatus
 }
 
 /**
- * The job that is forgotten next: it ended too long ago, or is one of the oldest beyond what is kept. Its devices go first, so many at a time,
+ * The job that is forgotten next: it ended too long ago, or is one of the oldest beyond what is kept, however many devices the newest has. Its devices go first, so many at a time,
  * by one process at a time: whoever finds few of them left while another deletes the others would leave those for ever.
  * @returns whether there may be more
  */
@@ -93,19 +93,23 @@ export async function forgetJob(queries: Queries): Promise<boolean> {
        SELECT id, ended_at, count(*) OVER newest AS jobs, sum(devices) OVER newest AS devices
        FROM penstock.jobs WHERE ended_at IS NOT NULL WINDOW newest AS (ORDER BY ended_at DESC, id)
      ) ended
-     WHERE ended_at < now() - $1::float8 * interval '1 millisecond' OR jobs > $2 OR devices > $3 ORDER BY ended_at LIMIT 1`,
+     WHERE ended_at < now() - $1::float8 * interval '1 millisecond' OR jobs > $2 OR jobs > 1 AND devices > $3 ORDER BY ended_at LIMIT 1`,
     [limits.jobKeptMs, limits.jobsKeptMax, limits.jobDevicesKeptMax],
   )
   if (job === undefined) return false
   const locked = await queries.query('SELECT 1 FROM penstock.jobs WHERE id = $1 FOR UPDATE SKIP LOCKED', [job.id])
   if (locked.length === 0) return false
-  const removed = await queries.query(
-    `DELETE FROM penstock.job_devices WHERE job_id = $1 AND device_id IN
-       (SELECT device_id FROM penstock.job_devices WHERE job_id = $1 ORDER BY device_id LIMIT $2) RETURNING 1`,
-    [job.id, limits.jobDevicesSweptAtOnceMax],
+  // Up to the last of them, which an index knows. A list of them is compared with every device of the job, where nothing is known of the table.
+  const [last] = await queries.query<{ device_id: string }>(
+    'SELECT device_id FROM penstock.job_devices WHERE job_id = $1 ORDER BY device_id OFFSET $2 LIMIT 1',
+    [job.id, limits.jobDevicesSweptAtOnceMax - 1],
   )
-  if (removed.length < limits.jobDevicesSweptAtOnceMax)
-    await queries.query('DELETE FROM penstock.jobs WHERE id = $1', [job.id])
+  const isRest = last === undefined
+  await queries.query(
+    `DELETE FROM penstock.job_devices WHERE job_id = $1 ${isRest ? '' : 'AND device_id <= $2'}`,
+    isRest ? [job.id] : [job.id, last.device_id],
+  )
+  if (isRest) await queries.query('DELETE FROM penstock.jobs WHERE id = $1', [job.id])
   return true
 }
 

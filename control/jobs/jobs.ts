@@ -121,7 +121,8 @@ export interface JobWork {
   /** Keeps the lease for `limits.jobLeaseMs` more, also of a job that has ended. */
   renew(lease: JobLease): Promise<void>
   addDevices(lease: JobLease, page: DevicePage): Promise<void>
-  pending(lease: JobLease, countMax: number): Promise<string[]>
+  /** Those behind `after`, by id. */
+  pending(lease: JobLease, after: string, countMax: number): Promise<string[]>
   /** Those behind `after`, by id, which are running from then on: nobody gets them a second time. */
   take(lease: JobLease, after: string, countMax: number): Promise<string[]>
   /** What became of devices that were taken, also of a job that has ended. */

@@ -48,6 +48,16 @@ describe('a job as it is sent', () => {
     expect(() => read(changes)).toThrow(reason)
   })
 
+  test('a payload has as many levels as that of a call, and no more, however many there are in its bytes', () => {
+    const text = JSON.stringify({ ...sent, cloudToDeviceMethod: { methodName: 'm', payload: 'here' } })
+    const call = (depth: number) => {
+      const payload = `${'['.repeat(depth)}${']'.repeat(depth)}`
+      return readJob('job', Buffer.from(text.replace('"here"', payload)), () => {}, nowMs)
+    }
+    expect(call(limits.methodPayloadDepthMax).type).toBe('scheduleDeviceMethod')
+    for (const depth of [limits.methodPayloadDepthMax + 1, 100_000]) expect(() => call(depth)).toThrow(/levels deep/)
+  })
+
   test('an id is what can be a device id, and not the path of the list', () => {
     for (const id of ['query', '', 'a b', 'a/b', 'x'.repeat(129)])
       expect(() => read({ jobId: undefined }, id)).toThrow()

@@ -100,7 +100,7 @@ describe('a process that runs jobs', () => {
     const { devicesWhere } = registry.queries
     const metrics = new Metrics(metricsTable)
     const work = { ...bound(jobs), ...changes }
-    const pace = new Pace(1_000, clock)
+    const pace = new Pace(100, clock)
     const end = runJobs({ work, twins, methods: devices, devicesWhere, pace, metrics, clock, logger: silentLogger })
     const once = (): Promise<void> => {
       ends.splice(ends.indexOf(once), 1)
@@ -140,10 +140,12 @@ describe('a process that runs jobs', () => {
     await registry.twins.update({ deviceId: 'device-0003', moduleId: undefined }, { tags: { out: true } }, undefined)
     const { id } = await create({ ...twinJob, condition: 'NOT tags.out = true OR NOT IS_DEFINED(tags.out)' })
     let isDeleted = false
+    const asked: string[] = []
     const { metrics } = start({
       // Between the query and the update.
-      async pending(lease, countMax) {
-        const found = await jobs.pending(lease, countMax)
+      async pending(lease, after, countMax) {
+        asked.push(after)
+        const found = await jobs.pending(lease, after, countMax)
         if (!isDeleted) await registry.identities.delete({ deviceId: 'device-0007', moduleId: undefined }, undefined)
         isDeleted = true
         return found
@@ -160,6 +162,20 @@ describe('a process that runs jobs', () => {
     expect(metrics.render([metrics.samples()])).toContain(
       'penstock_jobs_devices_total{type="scheduleUpdateTwin",outcome="failed"} 1',
     )
+    // Behind the last one each time, and in the end once from the beginning.
+    expect(asked).toEqual(['', 'device-0010', 'device-0020', 'device-0024', ''])
+  })
+
+  test('begins one that is due though forgetting another takes long', async () => {
+    await setUp(1)
+    const { id } = await create(twinJob)
+    let forget = (_isMore: boolean): void => {}
+    const forgetting = new Promise<boolean>((resolve) => {
+      forget = resolve
+    })
+    start({ sweep: () => forgetting })
+    await until(() => hasEnded(id))
+    forget(false)
   })
 
   test('a twin is written once though the answer of the store is lost [G-11]', async () => {

@@ -13,24 +13,28 @@ import { runJob } from './run-job.ts'
 export function runJobs(tools: JobTools, onActive: () => void = () => {}): () => Promise<void> {
   const { work, metrics, clock, logger } = tools
   const runs = new Map<LeasedJob, Promise<void>>()
-  let countAtMs = 0
   let lookedAtMs = clock.monotonicMs()
   const endLooking = repeating(clock, async (signal) => {
     try {
       if (clock.monotonicMs() - lookedAtMs > limits.jobLeaseMs / 3) await renewAll()
       await claimAll(signal)
       lookedAtMs = clock.monotonicMs()
-      if (clock.monotonicMs() >= countAtMs) {
-        await tidy(signal)
-        countAtMs = clock.monotonicMs() + limits.jobsCountedMs
-      }
     } catch (error) {
       logger.warn('jobs that are due were not looked for; trying again', { error })
     }
     return limits.jobLookMs
   })
+  // Apart from it: forgetting a job of a million devices takes minutes, in which others are due.
+  const endTidying = repeating(clock, async (signal) => {
+    try {
+      for (let isMore = true; isMore && !signal.aborted; isMore = await work.sweep()) await countAll()
+    } catch (error) {
+      logger.warn('jobs were neither counted nor forgotten; trying again', { error })
+    }
+    return limits.jobsCountedMs
+  })
   return async () => {
-    await endLooking()
+    await Promise.all([endLooking(), endTidying()])
     await Promise.all(runs.values())
   }
 
@@ -53,8 +57,7 @@ export function runJobs(tools: JobTools, onActive: () => void = () => {}): () =>
     }
   }
 
-  async function tidy(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && (await work.sweep()));
+  async function countAll(): Promise<void> {
     const counts = await work.count()
     for (const status of jobStatuses) metrics.series('penstock_jobs_kept', { status }).set(counts.get(status) ?? 0)
     if (['scheduled', 'queued', 'running'].some((status) => counts.has(status as never))) onActive()

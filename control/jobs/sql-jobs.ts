@@ -64,8 +64,8 @@ export class SqlJobs implements Jobs, JobWork {
     return this.#database.transaction((queries) => addDevices(queries, lease, page))
   }
 
-  pending(lease: JobLease, countMax: number): Promise<string[]> {
-    return pendingDevices(this.#database, lease, countMax)
+  pending(lease: JobLease, after: string, countMax: number): Promise<string[]> {
+    return pendingDevices(this.#database, lease, after, countMax)
   }
 
   take(lease: JobLease, after: string, countMax: number): Promise<string[]> {

@@ -1,5 +1,5 @@
 import { argumentFault } from '#control/identities/identity.ts'
-import { isObject, jsonFrom } from '#control/rest/json-body.ts'
+import { isObject, type JsonObject, jsonFrom } from '#control/rest/json-body.ts'
 import { isWithinDepth } from '#runtime/json-depth.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -17,11 +17,20 @@ const responseSecondsDefault = 30
  * @throws REGISTRY_BODY_MALFORMED, REGISTRY_ARGUMENT_INVALID, METHOD_TOO_LARGE
  */
 export function readMethodRequest(body: Uint8Array): MethodRequest {
-  // The document itself is a level.
-  if (!isWithinDepth(body, limits.methodPayloadDepthMax + 1))
-    throw argumentFault(`a payload lies at most ${limits.methodPayloadDepthMax} levels deep`)
-  const document = jsonFrom(body)
+  const document = readPayload(body, 1)
   if (!isObject(document)) throw argumentFault('the body must be a JSON object with a methodName')
+  return methodRequestFrom(document)
+}
+
+/** @param levels that lie around the payload @throws REGISTRY_BODY_MALFORMED, REGISTRY_ARGUMENT_INVALID */
+export function readPayload(body: Uint8Array, levels = 0): unknown {
+  if (!isWithinDepth(body, limits.methodPayloadDepthMax + levels))
+    throw argumentFault(`a payload lies at most ${limits.methodPayloadDepthMax} levels deep`)
+  return jsonFrom(body)
+}
+
+/** Of its fields, however they were sent. @throws REGISTRY_ARGUMENT_INVALID, METHOD_TOO_LARGE */
+export function methodRequestFrom(document: JsonObject): MethodRequest {
   const payload = JSON.stringify(document.payload ?? null)
   if (Buffer.byteLength(payload) > limits.methodPayloadBytesMax)
     throw new PenstockError('METHOD_TOO_LARGE', `a payload holds at most ${limits.methodPayloadBytesMax} bytes`)

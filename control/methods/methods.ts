@@ -48,7 +48,7 @@ const faults: Readonly<Record<CallFailure, readonly [ErrorCode, string]>> = {
   tooLarge: ['METHOD_TOO_LARGE', 'the device takes no packet of this length'],
   lost: ['METHOD_CONNECTION_LOST', 'the connection of the device ended before it answered'],
   noAnswer: ['METHOD_UNANSWERED', 'the device did not answer in time'],
-  badAnswer: ['METHOD_ANSWER_INVALID', 'the device answered with what is no JSON, or too long'],
+  badAnswer: ['METHOD_ANSWER_INVALID', 'the device answered with what is no JSON, too long or too deep'],
 }
 
 /** Why a call came to nothing, for whoever asked for it. */

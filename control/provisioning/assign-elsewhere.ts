@@ -9,10 +9,12 @@
  *
  * A registration that was deleted or begun again at another process, or whose enrolment was deleted or disabled, is not gone on with. What
  * this hub is given is judged where it is written; a device that another hub was just asked to make is removed there again.
+ *
+ * Whoever removes a device names it as it was before what it does was written down, by its etag. Whoever gives a hub a device that this
+ * registration does not have there writes it anew. So what was given later stays, however long a removal takes.
  */
 import { newEtag } from '#control/identities/identity.ts'
 import type { Database } from '#control/store/database.ts'
-import type { TwinPatch } from '#control/twins/twins.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
@@ -135,13 +137,17 @@ export class AssignElsewhere {
     const from = before?.hub === undefined || before.hub === hostName ? undefined : this.#devicesOf(before.hub, known)
     const migrates = from !== undefined && assignment.enrolment.reprovisioning.migrateDeviceData
     const deviceId = deviceIdOf(assignment, before)
+    const left = from?.etagOf(deviceId)
+    // Before it is written down that the device has another hub.
+    await left?.catch(() => undefined)
     const twin = (migrates ? await from.twinOf(deviceId) : undefined) ?? firstTwin
     const substatus: Substatus | undefined =
       from === undefined ? undefined : migrates ? 'deviceDataMigrated' : 'deviceDataReset'
     const [current] = await registrationRows(this.#parts.database, [registration.registrationId])
     if (current?.operationId !== registration.operationId) return
     await this.#give(wanted, hostName, { ...assignment, firstTwin: twin, payload, substatus, isBegun: true })
-    await from?.remove(deviceId).catch((error: unknown) =>
+    const leaving = left?.then((etag) => (etag === undefined ? undefined : from?.remove(deviceId, etag)))
+    await leaving?.catch((error: unknown) =>
       this.#parts.logger.warn('a device that has another hub now could not be removed from the one before', {
         device: deviceId,
         hub: before?.hub,
@@ -163,28 +169,30 @@ export class AssignElsewhere {
     if (hub === undefined) throw new PenstockError('PROVISIONING_UNREACHABLE', `${hostName} is not linked any more`)
     const registration = registrationOf(assignment, before, deviceIdOf(assignment, before), hostName, clock.nowMs())
     const { enrolment, authentication } = assignment
-    const twin: TwinPatch | undefined = assignment.firstTwin ?? enrolment.initialTwin
+    const { deviceId } = registration
     const devices = new LinkedDevices(hub, this.#parts.outgoing)
-    const given = await devices.give(
-      registration.deviceId,
+    const given = await devices.give({
+      deviceId,
       authentication,
-      enrolment.iotEdge,
-      this.#isOwn(wanted, hostName),
-      twin,
-    )
-    if (given === 'foreign') throw refusedFor('foreign')
+      iotEdge: enrolment.iotEdge,
+      twin: assignment.firstTwin ?? enrolment.initialTwin,
+      isThere: before?.hub === hostName && before.deviceId === deviceId,
+      isOwn: this.#isOwn(wanted, hostName),
+    })
+    if (given.kind === 'foreign') throw refusedFor('foreign')
     const outcome = await this.#write(registration, enrolment)
     if (outcome === 'written') return
-    // One that was begun later may have been given the same device by now.
-    if (outcome === 'withdrawn' && given === 'made') await this.#takeBack(devices, registration.deviceId, hostName)
-    throw refusedFor('withdrawn')
+    if (given.kind === 'made') await this.#takeBack(devices, registration, given.etag)
+    throw refusedFor(outcome)
   }
 
   /** Rejects never: nobody waits for it any more, so that only the log can tell. */
-  async #takeBack(devices: HubDevices, device: string, hub: string): Promise<void> {
-    await devices.remove(device).catch((error: unknown) =>
-      this.#parts.logger.warn('a device whose enrolment or registration was withdrawn stays in a linked hub', {
-        ...{ device, hub, error },
+  async #takeBack(devices: HubDevices, { deviceId, hub }: Registration, etag: string): Promise<void> {
+    await devices.remove(deviceId, etag).catch((error: unknown) =>
+      this.#parts.logger.warn('a device whose registration was withdrawn or overtaken stays in a linked hub', {
+        device: deviceId,
+        hub,
+        error,
       }),
     )
   }
@@ -213,8 +221,7 @@ export class AssignElsewhere {
     return this.#parts.database.transaction(async (queries) => {
       await lockIds(queries, [registrationId])
       const current = await lockedRegistrationRow(queries, registrationId)
-      if (current?.etag !== before?.etag)
-        throw new PenstockError('PROVISIONING_BUSY', 'the registration is being changed: register again')
+      if (current?.etag !== before?.etag) throw beingChanged()
       await putRegistrationRows(queries, [registration])
     })
   }
@@ -248,8 +255,13 @@ function faultNumberOf(error: unknown): number {
 export function refusedFor(refusal: Refusal): PenstockError {
   if (refusal === 'withdrawn')
     return new PenstockError('INGEST_NOT_AUTHORIZED', 'the enrolment or registration was withdrawn meanwhile')
+  if (refusal === 'overtaken') return beingChanged()
   return new PenstockError(
     'PROVISIONING_DEVICE_FOREIGN',
     'the hub has a device of this id that was not made by this enrolment',
   )
+}
+
+function beingChanged(): PenstockError {
+  return new PenstockError('PROVISIONING_BUSY', 'the registration is being changed: register again')
 }

@@ -6,6 +6,7 @@
  *   one that provisioning made for this device ─▶ gets these credentials
  *   any other ─▶ foreign: who may enrol may not take over what others made. Nothing is written, the registration that there is stays
  *   its enrolment, or its registration that was begun, is no more ─▶ withdrawn: nothing comes to life after its deletion
+ *   another process gave it another hub since it was looked up ─▶ overtaken: only who takes it from there may give it this one
  */
 import { type Authentication, type Identity, newEtag } from '#control/identities/identity.ts'
 import {
@@ -40,7 +41,7 @@ export interface Assignment extends Attested {
 }
 
 /** Why a device is not given a hub. */
-export type Refusal = 'foreign' | 'withdrawn'
+export type Refusal = 'foreign' | 'withdrawn' | 'overtaken'
 
 /**
  * @param hub this hub's name
@@ -81,9 +82,11 @@ export async function assignHere(
     const had = before.get(idKey(assignment.registrationId))
     const isThere = assignment.isBegun !== true || had?.operationId === assignment.operationId
     if (!isThere || !inForce.has(inForceKey(assignment.enrolment))) return 'withdrawn'
+    const isMoved = had?.hub !== undefined && had.hub !== hub
+    if (isMoved && assignment.isBegun !== true) return 'overtaken'
     const deviceId = deviceIds[index] ?? ''
-    const isOwn = isOwnedBy(assignment, had, deviceId, hub, isGroupInForce)
-    return plan.give(deviceId, assignment, isOwn) ? registrationOf(assignment, had, deviceId, hub, nowMs) : 'foreign'
+    const claim = { isMoved, isOwn: isOwnedBy(assignment, had, deviceId, hub, isGroupInForce) }
+    return plan.give(deviceId, assignment, claim) ? registrationOf(assignment, had, deviceId, hub, nowMs) : 'foreign'
   })
   const lost = await plan.carryOut(queries)
   const outcomes = given.map((each) => (typeof each !== 'string' && lost.has(each.deviceId) ? 'foreign' : each))
@@ -135,6 +138,13 @@ export function isOwnedBy(
   return before.groupId !== undefined && !isGroupInForce(before.groupId)
 }
 
+interface Claim {
+  /** The device may be there with other credentials. */
+  readonly isOwn: boolean
+  /** It has another hub, and may not have left this one yet: it is written anew, so that whoever takes it from here leaves it. */
+  readonly isMoved: boolean
+}
+
 /** What is to be written of identities. */
 class Plan {
   readonly #devices: ReadonlyMap<string, Identity>
@@ -148,13 +158,15 @@ class Plan {
   }
 
   /** @returns false if the device is somebody else's */
-  give(deviceId: string, { enrolment, authentication, firstTwin }: Assignment, isOwn: boolean): boolean {
+  give(deviceId: string, { enrolment, authentication, firstTwin }: Assignment, { isOwn, isMoved }: Claim): boolean {
     const had = this.#devices.get(deviceId)
     if (this.#made.has(deviceId) || this.#changed.has(deviceId)) return false
     if (had !== undefined) {
-      if (isSame(had.authentication, authentication)) return true
-      if (isOwn) this.#changed.set(deviceId, authentication)
-      return isOwn
+      const isSameAsWanted = isSame(had.authentication, authentication)
+      if (isSameAsWanted && !isMoved) return true
+      if (!isSameAsWanted && !isOwn) return false
+      this.#changed.set(deviceId, authentication)
+      return true
     }
     const identity = newIdentity(
       {

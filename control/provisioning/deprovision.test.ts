@@ -36,6 +36,7 @@ function moving(onTaken: (row: Registration, taken: readonly string[]) => Regist
   }
   const devicesOf = async (hub: string) => ({
     twinOf: async () => undefined,
+    etagOf: async () => undefined,
     remove: async () => {
       taken.push(hub)
       if (row !== undefined) row = onTaken(row, taken)

@@ -198,6 +198,23 @@ describe('a provisioning service with two hubs', () => {
     expect(await register('held')).toMatchObject({ assignedHub: here })
   })
 
+  test('a device that comes back to a hub which still has it is written anew there, so that a late removal leaves it', async () => {
+    const identities = { [here]: registry.identities, [linkedName]: linked.registry.identities }
+    const removals = Object.values(identities).map((each) => vi.spyOn(each, 'delete').mockResolvedValue(undefined))
+    try {
+      for (const [moves, hub] of [here, linkedName, here, linkedName].entries()) {
+        const etag = async () => (await identities[hub]?.get(idOf('returns')))?.etag
+        const before = await etag()
+        await enrol('returns', { iotHubs: [hub], allocationPolicy: 'static' })
+        expect(await register('returns')).toMatchObject({ assignedHub: hub })
+        expect(await etag()).not.toBe(before)
+        await expect.poll(() => removals.flatMap(({ mock }) => mock.calls).length).toBe(moves)
+      }
+    } finally {
+      for (const removal of removals) removal.mockRestore()
+    }
+  })
+
   test('a registration that is deleted while a function chooses gives no hub a device', async () => {
     choose = (_document, answer) => {
       choose = (_again, refusal) => refusal.writeHead(403).end()

@@ -12,9 +12,27 @@ import type { OutgoingAnswer, OutgoingRequest, OutgoingRequests } from './outgoi
 export interface HubDevices {
   /** What services wrote into its twin; what the device reported it reports again. `undefined`: there is no such device. */
   twinOf(deviceId: string): Promise<TwinPatch | undefined>
-  /** Nothing happens where there is none. */
-  remove(deviceId: string): Promise<void>
+  /** Changes with all that is written of the device; `undefined`: there is no such device. */
+  etagOf(deviceId: string): Promise<string | undefined>
+  /** Nothing happens where there is none. @param etag left out: whatever was written of it; else nothing happens where it is another one */
+  remove(deviceId: string, etag?: string): Promise<void>
 }
+
+/** A device that a hub is to have. */
+export interface WantedDevice {
+  readonly deviceId: string
+  readonly authentication: Authentication
+  readonly iotEdge: boolean
+  /** Of one that is made. */
+  readonly twin: TwinPatch | undefined
+  /** What its registration says: it has this hub already. */
+  readonly isThere: boolean
+  /** It may be there with other credentials. */
+  readonly isOwn: boolean
+}
+
+/** What became of it: made now, there before, or somebody else's. */
+export type Given = { readonly kind: 'made'; readonly etag: string } | { readonly kind: 'kept' | 'foreign' }
 
 export class OwnDevices implements HubDevices {
   readonly #identities: Identities
@@ -34,13 +52,17 @@ export class OwnDevices implements HubDevices {
     }
   }
 
-  async remove(deviceId: string): Promise<void> {
-    await this.#identities.delete({ deviceId, moduleId: undefined }, undefined).catch(absent)
+  async etagOf(deviceId: string): Promise<string | undefined> {
+    return (await this.#identities.get({ deviceId, moduleId: undefined }))?.etag
+  }
+
+  async remove(deviceId: string, etag?: string): Promise<void> {
+    await this.#identities.delete({ deviceId, moduleId: undefined }, etag).catch(absent)
   }
 }
 
 function absent(error: unknown): undefined {
-  if (!isPenstockError(error, 'REGISTRY_DEVICE_UNKNOWN')) throw error
+  if (!isPenstockError(error, 'REGISTRY_DEVICE_UNKNOWN') && !isPenstockError(error, 'REGISTRY_ETAG_STALE')) throw error
 }
 
 const tokenMs = 300_000
@@ -61,41 +83,47 @@ export class LinkedDevices implements HubDevices {
     return twinPatchFrom(this.#expected(200, { status, body }))
   }
 
-  async remove(deviceId: string): Promise<void> {
-    const answer = await this.#send('DELETE', `devices/${encodeURIComponent(deviceId)}`, undefined, { 'If-Match': '*' })
-    if (answer.status !== 404) this.#expected(204, answer)
+  async etagOf(deviceId: string): Promise<string | undefined> {
+    const answer = await this.#send('GET', pathOf(deviceId))
+    return answer.status === 404 ? undefined : String(this.#expected(200, answer).etag)
   }
 
-  /**
-   * Gives the hub a device with these credentials.
-   * @param isOwn it may be there with others
-   * @returns `made` now, there and `kept`, or somebody else's (`foreign`)
-   */
-  async give(
-    deviceId: string,
-    authentication: Authentication,
-    iotEdge: boolean,
-    isOwn: boolean,
-    twin: TwinPatch | undefined,
-  ): Promise<'made' | 'kept' | 'foreign'> {
-    const path = `devices/${encodeURIComponent(deviceId)}`
+  async remove(deviceId: string, etag?: string): Promise<void> {
+    const answer = await this.#send('DELETE', pathOf(deviceId), undefined, ifMatch(etag))
+    const isAnother = answer.status === 412 && etag !== undefined
+    if (answer.status !== 404 && !isAnother) this.#expected(204, answer)
+  }
+
+  /** Gives the hub a device with these credentials. */
+  async give({ deviceId, authentication, iotEdge, twin, isThere, isOwn }: WantedDevice): Promise<Given> {
+    const path = pathOf(deviceId)
     const there = await this.#send('GET', path)
     const document = { deviceId, authentication: authenticationDocument(authentication) }
     if (there.status === 404) {
-      this.#expected(200, await this.#send('PUT', path, { ...document, status: 'enabled', capabilities: { iotEdge } }))
-      if (twin !== undefined) await this.#writeTwin(deviceId, twin)
-      return 'made'
+      const content = { ...document, status: 'enabled', capabilities: { iotEdge } }
+      const etag = String(this.#expected(200, await this.#send('PUT', path, content)).etag)
+      if (twin !== undefined) await this.#writeTwin(deviceId, twin, etag)
+      return { kind: 'made', etag }
     }
     const device = this.#expected(200, there)
-    if (isSame(device, authentication)) return 'kept'
-    if (!isOwn) return 'foreign'
-    this.#expected(200, await this.#send('PUT', path, { ...device, ...document }, { 'If-Match': String(device.etag) }))
-    return 'kept'
+    const isSameAsWanted = isSame(device, authentication)
+    if (isSameAsWanted && isThere) return { kind: 'kept' }
+    if (!isSameAsWanted && !isOwn) return { kind: 'foreign' }
+    // Its etag is another one from here on: whoever is about to take it away, for an earlier registration, leaves it.
+    const renewed = await this.#send('PUT', path, { ...device, ...document }, ifMatch(String(device.etag)))
+    this.#expected(200, renewed)
+    return { kind: 'kept' }
   }
 
-  async #writeTwin(deviceId: string, { tags = {}, desired = {} }: TwinPatch): Promise<void> {
+  /** A device that was made a moment ago: there with its twin, or not at all, since once it is there it keeps the twin that it has. */
+  async #writeTwin(deviceId: string, { tags = {}, desired = {} }: TwinPatch, etag: string): Promise<void> {
     const body = { tags, properties: { desired } }
-    this.#expected(200, await this.#send('PATCH', `twins/${encodeURIComponent(deviceId)}`, body, { 'If-Match': '*' }))
+    try {
+      this.#expected(200, await this.#send('PATCH', `twins/${encodeURIComponent(deviceId)}`, body, ifMatch()))
+    } catch (error) {
+      await this.remove(deviceId, etag).catch(() => undefined)
+      throw error
+    }
   }
 
   #send(
@@ -115,6 +143,15 @@ export class LinkedDevices implements HubDevices {
     if (status === wanted && (wanted === 204 || isObject(body))) return isObject(body) ? body : {}
     throw new PenstockError('PROVISIONING_UNREACHABLE', `the linked hub ${this.#hub.hostName} answered ${status}`)
   }
+}
+
+function pathOf(deviceId: string): string {
+  return `devices/${encodeURIComponent(deviceId)}`
+}
+
+/** @param etag left out: any */
+function ifMatch(etag?: string): Readonly<Record<string, string>> {
+  return { 'If-Match': etag === undefined ? '*' : `"${etag}"` }
 }
 
 function authenticationDocument(authentication: Authentication): JsonObject {

@@ -47,7 +47,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ],
     ['commands', 'configurations', 'downlink', 'presence', 'quotas', 'routes', 'sessions', 'trust', 'uploads'],
     ['auth', 'methods'],
-    ['jobs', 'provisioning'],
+    ['digital-twins', 'jobs', 'provisioning'],
     ['query'],
     ['client', 'link'],
   ],

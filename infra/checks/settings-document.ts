@@ -27,7 +27,7 @@ function allowed(setting: Setting): string {
     case 'secret':
       return 'text, never shown'
     case 'url':
-      return setting.schemes.map((scheme) => `${scheme}://…`).join(' or ') + (setting.secret ? ', never shown' : '')
+      return `${setting.schemes.map((scheme) => `${scheme}://…`).join(' or ')}, ${setting.secret ? 'never shown' : 'without user and password'}`
     case 'hosts':
       return 'host:port, …'
     case 'integer':

@@ -42,7 +42,8 @@ class KeptText {
   /** @param packed by gzip */
   constructor(packed: Buffer, type: string, cached: string) {
     this.#packed = packed
-    this.#tag = `"${createHash('sha256').update(packed).digest('base64url').slice(0, 22)}"`
+    // Weak, as it is that of both encodings (RFC 9110 section 8.8.3.3).
+    this.#tag = `W/"${createHash('sha256').update(packed).digest('base64url').slice(0, 22)}"`
     this.#headers = {
       ...securityHeaders,
       'Content-Type': `${type}; charset=utf-8`,

@@ -5,6 +5,7 @@ import { request as httpsRequest } from 'node:https'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { generate } from 'mqtt-packet'
+import rhea from 'rhea'
 import { describe, expect, test } from 'vitest'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import { limits } from '#schemas/limits.ts'
@@ -102,6 +103,41 @@ describe('slow and silent', () => {
     await honest.endAsync()
     for (const socket of flood) socket.destroy()
     await untilMetrics(/penstock_edge_sockets_refused_total\{reason="silent"\} [1-9]/)
+  })
+})
+
+describe('AMQP', () => {
+  /** One message of a device over TLS, by a client that nobody here wrote. @returns once it is accepted */
+  async function sentOverAmqp(deviceId: string, body: string): Promise<void> {
+    const connection = rhea.create_container().connect({
+      ...{ host, port: amqpsPort, transport: 'tls', rejectUnauthorized: false, reconnect: false },
+      ...{ username: `${deviceId}@sas.localhost`, password: deviceKey },
+    })
+    const sender = connection.open_sender(`/devices/${deviceId}/messages/events`)
+    sender.once('sendable', () => sender.send({ body: rhea.message.data_section(Buffer.from(body)) }))
+    await new Promise<void>((resolve, reject) => {
+      sender.once('accepted', () => resolve())
+      connection.once('disconnected', () => reject(new Error('the connection ended')))
+    })
+    connection.close()
+  }
+
+  test('a flood of clients that open a connection and never say who they are keeps no device out [G-4]', {
+    timeout: 90_000,
+  }, async () => {
+    const silent = (): Promise<Socket> =>
+      new Promise((resolve) => {
+        const socket = connectTls({ port: amqpsPort, host, rejectUnauthorized: false })
+        socket.on('error', () => {})
+        socket.resume()
+        // A header, and the beginning of a frame of 8 KiB.
+        socket.write(Buffer.from('AMQP\x00\x01\x00\x00\x00\x00\x20\x00\x02', 'latin1'))
+        for (const event of ['secureConnect', 'close']) socket.once(event, () => resolve(socket))
+      })
+    const flood = await Promise.all(Array.from({ length: 3 * connectionsMax }, silent))
+    await sentOverAmqp('honest', 'in spite of all over AMQP')
+    for (const socket of flood) socket.destroy()
+    await until("SELECT count() FROM penstock.telemetry WHERE body = 'in spite of all over AMQP'", '1')
   })
 })
 

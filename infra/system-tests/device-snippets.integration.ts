@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { formatConnectionString } from '#control/auth/connection-string.ts'
 import { type DevelopmentCa, makeDevelopmentCa } from '#infra/commands/development-ca.ts'
 import { namedBlock } from '#infra/testbed/document-blocks.ts'
+import { javaSdkClassPath, javaSdkJars, javaSdkMissing, makeTrustStore, trusting } from '#infra/testbed/java-sdk.ts'
 import { mosquittoMissing } from '#infra/testbed/mosquitto.ts'
 import { type Namespace, namespaceMissing, openNamespace } from '#infra/testbed/namespace.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
@@ -18,6 +19,7 @@ const hub = 'hub.penstock.test'
 const ownerKey = randomBytes(32).toString('base64')
 const network = serverFor('a network namespace', namespaceMissing)
 
+const java = serverFor('Java', javaSdkMissing)
 const libmosquittoMissing = () => (existsSync('/usr/include/mosquitto.h') ? undefined : 'no libmosquitto-dev')
 
 /** Programs by the names of their files, and how each is run. */
@@ -25,6 +27,7 @@ const programs = {
   'device.mjs': { missing: () => undefined, command: [process.execPath, 'device.mjs'] },
   'plain.mjs': { missing: () => undefined, command: [process.execPath, 'plain.mjs'] },
   'device.py': { missing: pythonSdkMissing, command: [pythonForDevices, 'device.py'] },
+  'Device.java': { missing: javaSdkMissing, command: ['java', '-cp', javaSdkJars(), 'Device.java'] },
   'device.c': {
     missing: libmosquittoMissing,
     command: ['sh', '-c', 'cc device.c -o device -lmosquitto && exec ./device'],
@@ -37,6 +40,7 @@ describe.skipIf(network.skip)(`devices of the documents ${network.note}`, () => 
   let inside: Namespace
   let penstock: RunningPenstock
   let ca: DevelopmentCa
+  const trustStore = join(folder, 'trust.p12')
 
   beforeAll(async () => {
     ca = makeDevelopmentCa({ dataDir: folder, hostNames: [hub], deviceIds: [], nowMs: Date.now() })
@@ -54,6 +58,9 @@ describe.skipIf(network.skip)(`devices of the documents ${network.note}`, () => 
     symlinkSync(join(import.meta.dirname, '../../node_modules'), join(folder, 'node_modules'))
     for (const name of [...Object.keys(programs), 'device.sh', 'curl.sh'])
       writeFileSync(join(folder, name), namedBlock('docs/DEVICES.md', name))
+    if (java.skip) return
+    await javaSdkClassPath()
+    makeTrustStore(trustStore, ca.caFile)
   })
   afterEach(() => {
     // With what they started, if anything is left of them.
@@ -82,6 +89,7 @@ describe.skipIf(network.skip)(`devices of the documents ${network.note}`, () => 
       CA_FILE: ca.caFile,
       NODE_EXTRA_CA_CERTS: ca.caFile,
       SSL_CERT_FILE: ca.caFile,
+      JAVA_TOOL_OPTIONS: trusting(trustStore).join(' '),
       POLICY: 'iothubowner',
       POLICY_KEY: ownerKey,
     }

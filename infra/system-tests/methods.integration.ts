@@ -202,6 +202,10 @@ function methodsOver(name: string, open: () => Promise<Installation>): void {
       const key = await installation.register('kept')
       const first = await installation.connect(0, 'kept', key, () => 'first')
       await first.subscribeAsync(methodFilter)
+      // It is written a moment after it was granted.
+      const { sessions } = installation.control.registry
+      const kept = () => sessions.sessions([{ deviceId: 'kept', moduleId: undefined }])
+      await expect.poll(kept, { timeout: 30_000 }).toMatchObject([{ subscriptions: expect.any(Number) }])
       await first.endAsync()
       await installation.connect(1, 'kept', key, () => 'second')
       const connectTimeoutInSeconds = 20

@@ -175,6 +175,10 @@ describe.skipIf(python.skip)(`programs of docs/ANALYSTS.md ${python.note}`, () =
   })
   afterAll(() => folder?.remove())
 
+  test('curl asks what a file says', async () => {
+    expect(await folder.run('sh', '-e', 'ask.sh')).toMatch(/thermometer-1 │ .* 27 │/)
+  })
+
   test('rows become a Parquet file that DuckDB reads, and a CSV file', async () => {
     await folder.run('sh', '-e', 'export.sh')
     expect(await folder.python('duck.py')).toContain("('thermometer-1', 8, 23.5)")

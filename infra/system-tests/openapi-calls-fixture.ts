@@ -1,4 +1,4 @@
-/** Calls of the document's operations, by capability: models, and senders of other formats. */
+/** Calls of the document's operations, by capability: digital twins, models, and senders of other formats. */
 
 interface Options {
   readonly body?: unknown
@@ -8,6 +8,18 @@ interface Options {
 
 /** Asks, and takes a right answer with this status only. */
 export type Rightly = (status: number, method: string, target: string, options?: Options) => Promise<unknown>
+
+/** Of device d1, which is there and answers. */
+export async function callDigitalTwin(rightly: Rightly): Promise<void> {
+  const at = '/digitaltwins/d1'
+  await rightly(200, 'GET', at)
+  await rightly(404, 'GET', '/digitaltwins/nobody')
+  await rightly(202, 'PATCH', at, { body: [{ op: 'add', path: '/lamp/on', value: true }] })
+  await rightly(400, 'PATCH', at, { body: [{ op: 'move', path: '/lamp' }] })
+  await rightly(412, 'PATCH', at, { body: [{ op: 'remove', path: '/lamp' }], headers: { 'if-match': '"AAAA"' } })
+  for (const owner of [at, `${at}/components/lamp`]) await rightly(200, 'POST', `${owner}/commands/blink`, { body: {} })
+  await rightly(404, 'POST', '/digitaltwins/nobody/commands/blink', { body: {} })
+}
 
 export async function callModels(rightly: Rightly): Promise<void> {
   const document = { type: 'object', properties: { temperature: { type: 'number' }, on: { type: 'boolean' } } }
@@ -39,6 +51,7 @@ export async function callForSenders(rightly: Rightly, device: string, module: s
     ['/devices/d1/modules/m', module],
   ] as const) {
     await rightly(204, 'GET', `${beginning}/ping`)
+    await rightly(200, 'GET', `${beginning}/health`)
     for (const write of ['/write?db=d1', '/api/v2/write?bucket=d1']) {
       await rightly(204, 'POST', `${beginning}${write}`, { body: 'weather temperature=21.5', token })
       await rightly(400, 'POST', `${beginning}${write}`, { body: 'weather', token })

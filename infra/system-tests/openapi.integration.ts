@@ -10,7 +10,7 @@ import { derivedKey } from '#control/provisioning/derived-key.ts'
 import { ApiAnswers } from '#infra/testbed/api-answers.ts'
 import { RunningPenstock } from '#infra/testbed/penstock.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
-import { callForSenders, callModels } from './openapi-calls-fixture.ts'
+import { callDigitalTwin, callForSenders, callModels } from './openapi-calls-fixture.ts'
 
 const ownerKey = randomBytes(32).toString('base64')
 const deviceKey = randomBytes(32).toString('base64')
@@ -198,6 +198,7 @@ async function connected(): Promise<void> {
     const modelled = { body: { query: "SELECT deviceId FROM devices WHERE modelId = 'dtmi:test:Pump;2'" } }
     while ((await rightly(200, 'POST', '/devices/query', modelled)).text !== '[{"deviceId":"d1"}]');
     expect((await rightly(200, 'GET', '/twins/d1')).text).toContain('"modelId":"dtmi:test:Pump;2"')
+    await callDigitalTwin(rightly)
   } finally {
     await client.endAsync(true)
   }

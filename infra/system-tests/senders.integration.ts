@@ -4,7 +4,7 @@ import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type DevelopmentCa, makeDevelopmentCa } from '#infra/commands/development-ca.ts'
 import type { RunningBroker } from '#infra/testbed/broker.ts'
 import { namedBlock } from '#infra/testbed/document-blocks.ts'
@@ -34,6 +34,13 @@ describe('configurations of senders', () => {
   let https: HttpsServer
   let broker: RunningBroker | undefined
 
+  /** What earlier tests sent; offsets of a log only grow. */
+  let earlier = 0
+  const stored = () => log.envelopes().slice(earlier)
+  beforeEach(() => {
+    earlier = log.envelopes().length
+  })
+
   beforeAll(async () => {
     ca = makeDevelopmentCa({ dataDir: folder, hostNames: ['localhost'], deviceIds: [], nowMs: Date.now() })
     copyFileSync(ca.caFile, authorityFile)
@@ -58,7 +65,6 @@ describe('configurations of senders', () => {
   afterEach(async () => {
     await broker?.stop()
     broker = undefined
-    log.appended.length = 0
   })
   afterAll(async () => {
     await https?.close()
@@ -71,14 +77,23 @@ describe('configurations of senders', () => {
       env: { ...process.env, HUB: `localhost:${https.port}`, CURL_CA_BUNDLE: ca.caFile, ...environment },
     })
 
-  test('curl sends a point and a log record', async () => {
+  test('curl sends a point, a log record and messages', async () => {
     await shell({ DEVICE_KEY: key })
-    const rows = log.envelopes().map(({ deviceId, body }) => [deviceId, JSON.parse(String(body))])
+    const rows = stored().map(({ deviceId, body }) => [deviceId, JSON.parse(String(body))])
     const time = '2026-01-31T12:00:00.000Z'
     expect(rows).toEqual([
       ['press-7', { measurement: 'boiler', tags: { unit: 'a' }, fields: { temperature: 21.5, cycles: 8 }, time }],
       ['press-7', { time, severity: 'ERROR', severityNumber: 17, body: 'jam' }],
+      ['press-7', { temperature: 21.5 }],
+      ['press-7', { temperature: 21.7 }],
     ])
+  })
+
+  test('a client that sends its password only where it is asked for one is asked', async () => {
+    const url = `https://localhost:${https.port}/devices/press-7/messages/events`
+    const options = ['--fail', '--silent', '--cacert', ca.caFile]
+    await run('curl', [...options, '--anyauth', '--user', `press-7:${key}`, '--data', '{}', url])
+    expect(stored().map(({ deviceId, body }) => [deviceId, String(body)])).toEqual([['press-7', '{}']])
   })
 
   test('curl is told that its key is wrong', async () => {
@@ -86,7 +101,7 @@ describe('configurations of senders', () => {
       code: 22,
       stdout: expect.stringContaining('not authorized'),
     })
-    expect(log.envelopes()).toEqual([])
+    expect(stored()).toEqual([])
   })
 
   test.skipIf(mosquitto.skip)(`a bridge of mosquitto forwards what its topics say ${mosquitto.note}`, async () => {
@@ -96,7 +111,7 @@ describe('configurations of senders', () => {
       .replace('DEVICE_KEY', key)
     broker = await startMosquitto(settings.trim().split('\n'))
     const rows = () =>
-      log.envelopes().map(({ deviceId, body, systemProperties }) => [deviceId, systemProperties.topic, String(body)])
+      stored().map(({ deviceId, body, systemProperties }) => [deviceId, systemProperties.topic, String(body)])
     const state = '$SYS/broker/connection/gateway/state'
     // It says so anew whenever it connects again.
     await expect.poll(rows, { timeout: 30_000 }).toContainEqual(['gateway', state, '1'])

@@ -1,6 +1,6 @@
 /**
  * Services by clients that nobody here wrote, unchanged, against everything as a user runs it: commands and what is told of them over AMQP,
- * and events as from Event Hubs, over TLS and WebSocket.
+ * and events as from Event Hubs, over TLS and WebSocket; and all that the service SDK for Python can do.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -15,7 +15,7 @@ import type { ReadEvent } from '#infra/testbed/clients/hub-events.ts'
 import type { ClientCommand } from '#infra/testbed/clients/hub-service.ts'
 import { type Namespace, namespaceMissing, openNamespace } from '#infra/testbed/namespace.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
-import { pythonForDevices, pythonSdkMissing } from '#infra/testbed/python-sdk.ts'
+import { pythonForDevices, pythonSdkMissing, pythonServiceSdkMissing } from '#infra/testbed/python-sdk.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 
 const hub = 'hub.penstock.test'
@@ -23,8 +23,69 @@ const client = (name: string): string => join(import.meta.dirname, '../testbed/c
 const ownerKey = randomBytes(32).toString('base64')
 const network = serverFor('a network namespace', namespaceMissing)
 const python = serverFor('Python', pythonSdkMissing)
+const pythonServices = serverFor('the service SDK for Python', pythonServiceSdkMissing)
 const owner = { hostName: hub, sharedAccessKeyName: 'iothubowner', sharedAccessKey: ownerKey }
 const events = `Endpoint=sb://${hub}/;SharedAccessKeyName=iothubowner;SharedAccessKey=${ownerKey};EntityPath=`
+
+/** What `hub_services.py` says, by step. */
+const pythonSaid = {
+  identities: {
+    ...{ keys: true, reason: 'swapped', thumbprint: 'B'.repeat(40), disabled: 'disabled' },
+    ...{ edge: ['certificateAuthority', true], exists: 409, stale: 412 },
+    ...{ modules: { m: 'you', other: 'me' }, module: true, noModule: 404, noDevice: 404, listed: 2 },
+  },
+  many: {
+    created: [true, []],
+    again: [false, [['py-x509', '409001']]],
+    ...{ statistics: [true, 1], pages: [8, 8, 4], queried: true, deleted: [true, []] },
+  },
+  twins: {
+    fresh: [2, 'enabled', 'sas'],
+    patched: { fw: { version: '2', url: 'u' }, gone: 1 },
+    stale: 412,
+    replaced: [{ hall: 'a', floor: 1 }, { level: 1 }],
+    module: { of: 'it' },
+    grouped: ['raw', [{ hall: 'a', n: 1 }]],
+    invalid: 400,
+  },
+  methods: {
+    answers: Array(2).fill([207, { asked: 'blink', with: { times: 3 } }]),
+    ...{ away: 404, unknown: 404 },
+  },
+  commands: {
+    got: ['Amqp', 'AmqpOverWebsocket'].flatMap((transport) => [
+      [transport, 'c', 'text/plain', 'hällo', { 'le vel': 'ö &=' }],
+      'C2D message send failure',
+    ]),
+    feedback: [
+      ['Amqp', 'Success'],
+      ['AmqpOverWebsocket', 'Success'],
+    ],
+  },
+  digitalTwins: {
+    twin: {
+      $dtId: 'py',
+      serial: 'a',
+      lamp: { on: false, $metadata: { on: { desiredValue: true, ackVersion: 1, ackCode: 200 } } },
+      $metadata: { $model: 'dtmi:test:Lamp;1', level: { desiredValue: 1 }, serial: {} },
+    },
+    told: { lamp: { __t: 'c', on: true } },
+    ...{ stale: 412, invalid: 400, unknown: 404, away: 404 },
+    command: { asked: 'reboot', with: { delay: 1 } },
+    component: { asked: 'lamp*blink', with: 'fast' },
+  },
+  jobs: {
+    ...{ exists: 409, later: 'scheduled', cancelled: 'cancelled', unknown: 404 },
+    ...{ update: ['completed', 1, 1, 0], call: ['completed', 1, 1, 0] },
+    rows: ['deviceJob', [['py', 'completed']]],
+  },
+  configurations: {
+    priorities: [{ a: 'b' }, 8],
+    ...{ stale: 412, listed: ['py-eco'], applied: 'eco', tested: [true, {}], once: { once: true }, gone: 404 },
+  },
+  connected: 1,
+  left: [],
+}
 
 describe.skipIf(network.skip || python.skip)(`real services over AMQP ${network.note}${python.note}`, () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-services-'))
@@ -167,4 +228,21 @@ describe.skipIf(network.skip || python.skip)(`real services over AMQP ${network.
       read.map(({ number }) => number).toSorted((one, other) => one - other),
     )
   })
+  test("the hub's service SDK for Node changes and reads digital twins", async () => {
+    await deviceNamed('digital')
+    const output = await node([client('hub-digital-twin.ts'), formatConnectionString(owner), 'digital'])
+    const lamp = { $metadata: { on: { desiredValue: true, desiredVersion: 2 } } }
+    expect(JSON.parse(output)).toEqual({ twin: { $dtId: 'digital', lamp, $metadata: {} }, called: 404 })
+  })
+
+  test.skipIf(pythonServices.skip)(
+    `the hub's service SDK for Python does all that it can ${pythonServices.note}`,
+    async () => {
+      const args = [client('hub_services.py'), formatConnectionString(owner), ca.caFile]
+      const environment = { REQUESTS_CA_BUNDLE: ca.caFile }
+      const output = await inside.run(pythonForDevices, args, { environment })
+      const said: Record<string, unknown> = Object.assign({}, ...linesOf<object>(output))
+      for (const [step, expected] of Object.entries(pythonSaid)) expect(said[step], step).toEqual(expected)
+    },
+  )
 })

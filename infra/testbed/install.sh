@@ -52,6 +52,11 @@ if [ ! -x "$python/bin/python" ] || ! "$python/bin/python" -c 'import azure.iot.
   python3 -m venv "$python" && "$python/bin/pip" install -q --disable-pip-version-check azure-iot-device==2.14.0 azure-eventhub==5.15.1 fastavro==1.12.1 zstandard==0.25.0 ||
     echo "testbed: the SDKs for Python could not be installed" >&2
 fi
+# The one for services beside them, with what it needs and does not ask for. It brings AMQP as a compiled library, which not every version of Python has.
+if [ -x "$python/bin/python" ] && ! "$python/bin/python" -c 'import azure.iot.hub' 2>/dev/null; then
+  "$python/bin/pip" install -q --disable-pip-version-check azure-iot-hub==2.7.0 six==1.17.0 ||
+    echo "testbed: the SDK for services for Python could not be installed" >&2
+fi
 
 # A node of Sparkplug B, in Python.
 sparkplug="$here/../../.cache/python-sparkplug"

@@ -27,6 +27,7 @@ const conditions: Partial<Record<ErrorCode, string>> = {
   INGEST_TAKE_OVER: 'amqp:link:detach-forced',
   INGEST_CONNECTIONS_FULL: 'amqp:resource-limit-exceeded',
   INGEST_RATE_EXCEEDED: 'com.microsoft:device-container-throttled',
+  INGEST_COMMANDS_HELD: 'com.microsoft:device-container-throttled',
   INGEST_CONNECTION_RATE: 'com.microsoft:device-container-throttled',
   INGEST_FAILURES_EXCEEDED: 'com.microsoft:device-container-throttled',
   // These are repeated by the clients.

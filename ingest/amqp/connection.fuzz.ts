@@ -1,14 +1,16 @@
 /** Longer by hand: `RUNS=10000000 vitest run ingest/amqp/connection.fuzz.ts --testTimeout=0`. */
 import { expect, test } from 'vitest'
 import { edgeFixture } from '#ingest/edge-fixture.ts'
+import type { Authenticate } from '#ingest/session/principal.ts'
 import { frame, performatives } from '#runtime/amqp/frames.ts'
 import { writeMessage } from '#runtime/amqp/message.ts'
 import { endOfValue, ValueReader } from '#runtime/amqp/read-values.ts'
 import { described, uint } from '#runtime/amqp/write-values.ts'
 import { fuzzRounds } from '#runtime/fuzz-rounds-fixture.ts'
-import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
-import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
+import { seededRandom } from '#runtime/seeded-random.ts'
+import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
+import { expectForeseen, faultsOf, type Random, sayInPieces } from './fuzz-fixture.ts'
 import {
   attachFrame,
   beginFrame,
@@ -24,8 +26,6 @@ import {
 import { batchFormat } from './telemetry-target.ts'
 
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
-
-type Random = SeededRandom['below']
 
 /** Frames as a client with two devices and tokens may send them, in an order that makes some sense. */
 function stream(random: Random): Buffer {
@@ -70,35 +70,24 @@ function anyFrame(random: Random, deliveryId: number): Buffer {
 
 test(`damaged streams, cut anywhere: every fault is an expected one, and nothing stays behind, SEED=${seed}`, async () => {
   const random = seededRandom(seed).below
-  const fixture = edgeFixture({
-    authenticate: ({ clientId }) => ({ deviceId: clientId, moduleId: undefined, expiresAtMs: undefined }),
+  const authenticate: Authenticate = ({ clientId }) => ({
+    deviceId: clientId,
+    moduleId: undefined,
+    expiresAtMs: undefined,
   })
+  let fixture = edgeFixture({ authenticate })
   for (const _ of fuzzRounds('streams of devices', 2.5)) {
     const client = rawClient(fixture)
     const { connection } = client
-    const faults: PenstockError[] = []
-    const fail = connection.fail.bind(connection)
-    connection.fail = (error) => {
-      faults.push(error)
-      fail(error)
-    }
-    const bytes = stream(random)
-    for (let count = random(4); count > 0; count--) bytes[random(bytes.length)] = random(256)
-    const cuts = Array.from({ length: random(6) }, () => random(bytes.length)).sort((one, other) => one - other)
-    let from = 0
-    for (const cut of [...cuts, bytes.length]) {
-      const chunk = Buffer.from(bytes.subarray(from, cut))
-      connection.onChunk(chunk)
-      // A chunk's memory belongs to the network only during the call.
-      chunk.fill(0xee)
-      from = cut
-      if (random(3) === 0) await client.answers()
-    }
-    await client.answers()
-    for (const { cause } of faults) if (cause !== undefined) expect(isPenstockError(cause), String(cause)).toBe(true)
+    const faults = faultsOf(connection)
+    await sayInPieces(client, stream(random), random(4), random)
+    expectForeseen(faults)
     connection.onClosed()
     expect([connection.joinedBytes, fixture.edge.sessions.size, fixture.edge.connections.size]).toEqual([0, 0, 0])
-    if (random(50) === 0) await fixture.settle()
+    if (random(50) > 0) continue
+    // An edge that has settled all takes no more.
+    await fixture.settle()
+    fixture = edgeFixture({ authenticate })
   }
   await fixture.settle()
 })

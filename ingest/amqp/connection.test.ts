@@ -446,6 +446,18 @@ describe('many devices on one connection', () => {
     expect(transport.paused).toBe(true)
   })
 
+  test('one that leaves with what it sends is charged for it all the same', async () => {
+    const clock = virtualClock(20_000 * 86_400_000)
+    const deviceOverrides = new Map([['d1', { ...unlimitedDevice, messagesPerSecond: 10 }]])
+    const fixture = edgeFixture({ clock, quotas: { ...unlimitedQuotas, deviceOverrides } })
+    const { say, answers, edge } = await sending(fixture)
+    const messages = Array.from({ length: 50 }, (_, deliveryId) => transferFrame({ handle: 0, deliveryId }))
+    say(...messages, frame(0, performatives.detach, [uint(0), true]))
+    await answers()
+    expect(edge.sessions.size).toBe(0)
+    expect(edge.quotas.bucketsOf('d1')?.waitMs(clock.nowMs())).toBe(4_000)
+  })
+
   test('a token that expires ends its device, one that is renewed does not', async () => {
     const until = new Map([
       ['old', 1_000],
@@ -629,5 +641,39 @@ describe('hostile clients', () => {
     )
     expect(detaches.length).toBe(4)
     expect([...fixture.edge.sessions.keys()]).toEqual(['d1'])
+  })
+
+  test.each([
+    ['a device', 'd1', ['d2', 'd1/m', 'd2/m', 'd1/m/n']],
+    ['a module', 'd1/m', ['d1', 'd1/n', 'd2', 'd2/m']],
+  ])('%s with a token of its own has no link of any kind of another one [G-6]', async (_who, own, others) => {
+    const fixture = edgeFixture({
+      authenticate: ({ clientId, password }): Principal => {
+        if (clientId !== own || String(password) !== 'token')
+          throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
+        const [deviceId = '', moduleId] = clientId.split('/')
+        return { deviceId, moduleId, expiresAtMs: undefined }
+      },
+    })
+    const { begin, say, answers, transport } = rawClient(fixture)
+    const pathOf = (id: string) => `/devices/${id.replace('/', '/modules/')}`
+    begin()
+    say(attachFrame(0, 0, '$cbs'), putToken(0, `hub${pathOf(own)}`, 'token'))
+    await answers()
+    say(attachFrame(0, 1, `${pathOf(own)}/twin`))
+    await answers()
+    const places = ['messages/events', 'messages/devicebound', 'methods/devicebound', 'twin']
+    for (const other of others)
+      for (const place of places)
+        for (const receives of [true, false]) {
+          say(attachFrame(0, 2, `${pathOf(other)}/${place}`, { receives }))
+          const [attach, detach] = await answers()
+          expect([attach?.performative.code, detach?.performative.code]).toEqual([
+            performatives.attach,
+            performatives.detach,
+          ])
+          expect(conditionIn(detach!, 2)).toMatch(/^amqp:(unauthorized-access|not-found)$/)
+        }
+    expect([[...fixture.edge.sessions.keys()], transport.ended]).toEqual([[own], false])
   })
 })

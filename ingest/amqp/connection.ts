@@ -29,6 +29,7 @@ import {
 } from '#runtime/amqp/frames.ts'
 import { type Performative, readFrame } from '#runtime/amqp/performative.ts'
 import { uint, ushort } from '#runtime/amqp/write-values.ts'
+import { assert } from '#runtime/assert.ts'
 import { TokenBucket } from '#runtime/token-bucket.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -162,9 +163,12 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
       const { messages, bytes } = seat
       seat.messages = 0
       seat.bytes = 0
-      if (!this.#seats.has(seat)) continue
+      // Who left with the chunk has sent it all the same.
+      const isSeated = this.#seats.has(seat)
+      const isChunkOwn = isAlone && isSeated
       try {
-        const owedMs = seat.session.meter.charge(messages, isAlone ? chunkBytes : bytes, this.edge.batcher.nowMs)
+        const owedMs = seat.session.meter.charge(messages, isChunkOwn ? chunkBytes : bytes, this.edge.batcher.nowMs)
+        if (!isSeated) continue
         if (owedMs > 0 && !isAlone) this.#hold(seat, owedMs)
         if (isAlone || owedMs > limits.shapingMsMax / 2) waitMs = Math.max(waitMs, owedMs)
       } catch (error) {
@@ -212,6 +216,7 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
     this.#partial.forget()
     for (const session of this.#sessions.values()) session.end()
     this.#sessions.clear()
+    assert(this.joinedBytes === 0, 'what waited of messages is forgotten with their links [G-4]')
   }
 
   override onDrained(): void {

@@ -1,4 +1,5 @@
 import { PartialFrame } from '#ingest/session/partial-frame.ts'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { Link } from './link.ts'
@@ -73,6 +74,7 @@ export class IncomingLink extends Link {
   /** What waits of a message is forgotten with its link. */
   leave(room: JoinRoom): void {
     room.joinedBytes -= this.#joined?.bytes.length ?? 0
+    assert(room.joinedBytes >= 0, 'no more bytes of messages are forgotten than waited')
     this.#joined = undefined
   }
 

@@ -1,4 +1,5 @@
 import type { Performative } from '#runtime/amqp/performative.ts'
+import { assert } from '#runtime/assert.ts'
 import { limits } from '#schemas/limits.ts'
 import { Link, type LinkSession } from './link.ts'
 
@@ -66,6 +67,10 @@ export class OutgoingLink extends Link {
 
   /** A source wrote messages. */
   spend(count: number): void {
+    assert(
+      count > 0 && count <= this.#credit,
+      `a source sends what its client takes, and not ${count} of ${this.#credit}`,
+    )
     this.#credit -= count
     this.#deliveryCount = (this.#deliveryCount + count) >>> 0
   }
@@ -98,7 +103,10 @@ export class OutgoingLink extends Link {
     }
     while (this.isOpen && this.#credit > 0 && this.session.canTransfer) {
       const next = this.#waiting.shift()
-      if (next === undefined) break
+      if (next === undefined) {
+        assert(this.#waitingBytes === 0, 'where no message waits no bytes do')
+        break
+      }
       this.#waitingBytes -= next.payload.length
       this.#credit--
       this.#deliveryCount = (this.#deliveryCount + 1) >>> 0

@@ -1,15 +1,9 @@
 /** Registration over links of AMQP, from an edge whose control role answers what a test says. */
 import { describe, expect, test } from 'vitest'
-import type { ProvisioningAnswer, ProvisioningRequest } from '#control/provisioning/provisioning.ts'
-import { Provisioning } from '#ingest/device-api/provisioning.ts'
-import { admittingRegistrants } from '#ingest/device-api/registrants.ts'
-import { edgeFixture } from '#ingest/edge-fixture.ts'
-import { amqpHeader, frame, performatives, saslFrame, saslHeader } from '#runtime/amqp/frames.ts'
+import { amqpHeader, frame, performatives, saslHeader } from '#runtime/amqp/frames.ts'
 import { ReadMessage, type WrittenMessage, writeMessage } from '#runtime/amqp/message.ts'
 import type { DescribedValue } from '#runtime/amqp/read-values.ts'
 import { uint, uuid } from '#runtime/amqp/write-values.ts'
-import { systemClock } from '#runtime/clock.ts'
-import { PenstockError } from '#schemas/errors.ts'
 import {
   attachFrame,
   beginFrame,
@@ -20,45 +14,24 @@ import {
   saslInit,
   transferFrame,
 } from './raw-client-fixture.ts'
-
-const idScope = '0ne000'
-const address = `/${idScope}/registrations/Press-1`
-const tpmKey = Buffer.alloc(764, 7)
-
-/** A control role: `press-1` has the token `good`, or the certificate of its connection, or a TPM. */
-class Registrar {
-  readonly asked: ProvisioningRequest[] = []
-  answer: ProvisioningAnswer = { status: 202, body: '{"status":"assigning"}', retryAfterSeconds: 3 }
-
-  async provision(request: ProvisioningRequest): Promise<ProvisioningAnswer> {
-    this.asked.push(request)
-    const isKnown = request.registrationId.toLowerCase() === 'press-1'
-    if (isKnown && request.tpm?.endorsementKey === Buffer.from('endorsed').toString('base64'))
-      return {
-        status: 401,
-        body: JSON.stringify({ authenticationKey: tpmKey.toString('base64') }),
-        retryAfterSeconds: undefined,
-        isChallenge: true,
-      }
-    if (!isKnown || (request.token ?? 'good') !== 'good')
-      return { status: 401, body: '{"errorCode":401002}', retryAfterSeconds: undefined }
-    return request.step === 'connect' ? { status: 200, body: '{}', retryAfterSeconds: undefined } : this.answer
-  }
-}
+import {
+  FakeRegistrar,
+  idScope,
+  registrationAddress,
+  registrationEdge,
+  saslPlain,
+  saslResponse,
+  saslTpm,
+  tpmKey,
+} from './registrations-fixture.ts'
 
 function opened() {
-  const registrar = new Registrar()
-  const authenticate = admittingRegistrants(registrar, idScope, systemClock, ({ clientId }) => {
-    if (clientId === 'thief') return { deviceId: 'thief', moduleId: undefined, expiresAtMs: undefined }
-    throw new PenstockError('INGEST_NOT_AUTHORIZED', 'not authorized')
-  })
-  const fixture = edgeFixture({ authenticate })
-  const provisioning = new Provisioning(fixture.edge, { idScope, registrar, perSecond: 0 })
-  return { registrar, ...rawClient(fixture, undefined, provisioning) }
+  const registrar = new FakeRegistrar()
+  return { registrar, ...registrationEdge(registrar).client() }
 }
 
 /** Registers by its certificate; handle 0 sends, handle 1 receives. */
-async function linked(to = address) {
+async function linked(to = registrationAddress) {
   const client = opened()
   client.begin()
   client.say(attachFrame(0, 0, to), attachFrame(0, 1, to, { receives: true }), flowFrame(0, 1, 100))
@@ -70,8 +43,6 @@ async function linked(to = address) {
   return { ...client, attached: answers, ask }
 }
 
-const plain = (user: string, password: string): Buffer => saslInit('PLAIN', Buffer.from(`\0${user}\0${password}`))
-const saslResponse = (bytes: Buffer): Buffer => saslFrame(performatives.saslResponse, [bytes])
 const codes = (answers: readonly ReadAnswer[]): number[] => answers.map(({ performative }) => performative.code)
 const of = (answers: readonly ReadAnswer[], code: number): ReadAnswer =>
   answers.find(({ performative }) => performative.code === code) ??
@@ -194,9 +165,9 @@ describe('SASL of who registers', () => {
   }
 
   test('PLAIN has the name of the registration and a token', async () => {
-    const { say, answers, registrar } = saslBegun(plain(`${idScope}/registrations/press-1`, 'good'))
+    const { say, answers, registrar } = saslBegun(saslPlain(`${idScope}/registrations/press-1`, 'good'))
     expect(codes(await answers())).toEqual([performatives.saslMechanisms, performatives.saslOutcome])
-    say(amqpHeader, openFrame(), beginFrame(0), attachFrame(0, 0, address))
+    say(amqpHeader, openFrame(), beginFrame(0), attachFrame(0, 0, registrationAddress))
     expect(codes(await answers())).toContain(performatives.flow)
     expect(registrar.asked.map(({ step, token }) => [step, token])).toEqual([['connect', 'good']])
   })
@@ -205,13 +176,13 @@ describe('SASL of who registers', () => {
     ['a wrong token', `${idScope}/registrations/press-1`, 'wrong'],
     ['another scope', '0ne999/registrations/press-1', 'good'],
   ])('PLAIN with %s is refused', async (_what, user, password) => {
-    const { answers, transport } = saslBegun(plain(user, password))
+    const { answers, transport } = saslBegun(saslPlain(user, password))
     expect(of(await answers(), performatives.saslOutcome).performative.number(0)).toBe(1)
     expect(transport.ended).toBe(true)
   })
 
   test('TPM has three responses: the second part of the key comes once the first is taken', async () => {
-    const { say, answers, registrar } = saslBegun(saslInit('TPM', Buffer.from(`\0${idScope}\0press-1\0endorsed`)))
+    const { say, answers, registrar } = saslBegun(saslTpm('endorsed'))
     const challenge = async () => of(await answers(), performatives.saslChallenge).performative.at(0) as Buffer
     expect(await challenge()).toEqual(Buffer.from([0]))
     say(saslResponse(Buffer.from('\0root')))
@@ -222,7 +193,7 @@ describe('SASL of who registers', () => {
     expect(Buffer.concat([first.subarray(1), last.subarray(1)])).toEqual(tpmKey)
     say(saslResponse(Buffer.from('\0good')))
     expect(of(await answers(), performatives.saslOutcome).performative.number(0)).toBe(0)
-    say(amqpHeader, openFrame(), beginFrame(0), attachFrame(0, 0, address))
+    say(amqpHeader, openFrame(), beginFrame(0), attachFrame(0, 0, registrationAddress))
     expect(codes(await answers())).toContain(performatives.flow)
     expect(registrar.asked.map(({ step, token, tpm }) => [step, token, tpm?.storageRootKey])).toEqual([
       ['connect', undefined, Buffer.from('root').toString('base64')],
@@ -251,7 +222,7 @@ describe('SASL of who registers', () => {
     expect(of(await answers(), performatives.saslMechanisms).performative.at(0)).not.toContain('TPM')
     const links = rawClient()
     links.begin()
-    links.say(attachFrame(0, 0, address))
+    links.say(attachFrame(0, 0, registrationAddress))
     expect(detachedFor(await links.answers())).toBe('amqp:not-found')
   })
 })

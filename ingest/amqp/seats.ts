@@ -10,7 +10,7 @@ import { Admission } from '#ingest/session/admission.ts'
 import type { Delivery, Outcome } from '#ingest/session/delivery.ts'
 import type { DeviceSession } from '#ingest/session/device-session.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
-import { type Principal, type RegistrantId, registrantSessionId } from '#ingest/session/principal.ts'
+import { type Principal, type RegistrantId, registrantSessionId, sessionIdOf } from '#ingest/session/principal.ts'
 import type { Carrier } from '#ingest/session/session.ts'
 import type { Transport } from '#ingest/session/transport.ts'
 import { assert } from '#runtime/assert.ts'
@@ -207,6 +207,7 @@ export class Seats {
   /** @param proofs are tried one after the other */
   #enter(who: Occupant, proofs: readonly (Buffer | undefined)[]): Promise<Seat> {
     const name = nameOf(who)
+    assert(!this.#underWay.has(name), 'one decision at a time is made on a device')
     const entering = this.#enterWith(who, proofs).finally(() => this.#underWay.delete(name))
     this.#underWay.set(name, entering)
     return entering
@@ -277,9 +278,11 @@ export class Seats {
       throw new PenstockError('INGEST_CONNECTIONS_FULL', `this edge holds its ${connectionsMax} devices`)
     // What is kept of a session of MQTT is of no use here: links are made anew with each connection.
     const principal = { ...identified, kept: undefined }
+    assert(sessionIdOf(principal) === name, 'who is let in is who was asked about [G-6]')
     const seat = new Seat(this, name)
     const session = admission.open(principal, seat)
     seat.begin(session)
+    assert(!this.#seats.has(name), 'a device has one seat: the session of another would never end')
     this.#seats.set(name, seat)
     session.hold(principal, name)
     this.connection.proven()

@@ -109,7 +109,9 @@ export class AmqpSession implements SendingSession {
   }
 
   forget(link: Link): void {
-    this.#links.delete(link.request.handle)
+    const { handle } = link.request
+    assert(this.#links.get(handle) === link, 'a link has its handle until it ends')
+    this.#links.delete(handle)
     if (link instanceof IncomingLink) link.leave(this.#connection)
     if (this.#unfinished?.link === link) {
       if (this.#unfinished.settled) this.#unfinished.message.resolve('lost')
@@ -192,10 +194,11 @@ export class AmqpSession implements SendingSession {
   }
 
   writeTransfers(bytes: Buffer, frames: number, messages: number): void {
+    assert(frames <= this.#clientWindow, `a client that takes ${this.#clientWindow} frames is not sent ${frames}`)
     this.#connection.write(bytes)
     this.#nextDeliveryId = (this.#nextDeliveryId + messages) >>> 0
     this.#nextOutgoingId = (this.#nextOutgoingId + frames) >>> 0
-    this.#clientWindow = Math.max(0, this.#clientWindow - frames)
+    this.#clientWindow -= frames
   }
 
   get canTransfer(): boolean {
@@ -245,6 +248,8 @@ export class AmqpSession implements SendingSession {
   /** The session is over, and all that is in it. */
   end(): void {
     for (const link of [...this.#links.values()]) link.end()
+    const isSettled = this.#unfinished === undefined && (this.#unsettled?.size ?? 0) === 0
+    assert(this.#links.size === 0 && isSettled, 'a session that is over leaves nobody waiting for an outcome [G-7]')
   }
 
   #attach(performative: Performative, bytes: Buffer, start: number, end: number): void {

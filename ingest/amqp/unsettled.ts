@@ -1,4 +1,5 @@
 import { assert } from '#runtime/assert.ts'
+import { limits } from '#schemas/limits.ts'
 
 const firstSlots = 16
 
@@ -52,6 +53,7 @@ export class UnsettledDeliveries {
   }
 
   #grow(): void {
+    assert(this.count < limits.amqpUnsettledMax, 'a link has no credit for more than may wait [G-4]')
     const [ids, messages] = [this.#ids, this.#messages]
     this.#ids = new Uint32Array(ids.length * 2)
     this.#messages = new Uint32Array(ids.length * 2)

@@ -208,6 +208,21 @@ describe('appends', () => {
     },
   )
 
+  test('to a log that was made anew are refused once, and confirmed from then on, though its offsets are behind those before', async () => {
+    const { batcher, behaviour, events, write } = batcherOf()
+    for (const offset of [4_711, 0, 1, 2]) {
+      behaviour.offsetOf = () => offset
+      write('a')
+      await batcher.drain(new AbortController().signal)
+    }
+    expect(events).toEqual([
+      'a settled 1',
+      expect.stringMatching(/^a refused 1: (INGEST_DRAINING|LOG_UNAVAILABLE)$/),
+      'a settled 1',
+      'a settled 1',
+    ])
+  })
+
   test('are tried once where the drain was given up before it began', async () => {
     const { batcher, behaviour, events, write } = batcherOf()
     behaviour.failures = Number.POSITIVE_INFINITY

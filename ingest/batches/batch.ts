@@ -175,6 +175,7 @@ export class BatchBuffers {
       'a buffer comes back that was taken here',
     )
     const free = this.#free.get(buffer.length) ?? []
+    assert(!free.includes(buffer), 'a buffer comes back once: two batches would write over one another')
     if (free.length < this.#keptMax) free.push(buffer)
     this.#free.set(buffer.length, free)
   }

@@ -280,6 +280,7 @@ export class Batcher implements WholeBatcher {
     if (giveUp.aborted) stop()
     giveUp.addEventListener('abort', stop)
     await Promise.all(this.partitions.map((partition) => partition.idle()))
+    assert(!this.isIdle || this.pendingBytes === 0, `nothing waits that could still hold ${this.pendingBytes} bytes`)
     giveUp.removeEventListener('abort', stop)
   }
 }

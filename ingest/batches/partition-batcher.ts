@@ -120,6 +120,8 @@ export class PartitionBatcher {
     const batch = this.#open
     if (batch === undefined) return
     assert(batch.messageCount > 0, 'a batch that is closed holds a message')
+    // Bytes beyond the end of a buffer are dropped without an error.
+    assert(batch.length <= batch.bytes.length, 'the envelopes of a batch lie in its buffer [G-1]')
     this.#open = undefined
     this.#due = false
     this.#expectedBytes = batch.length
@@ -211,7 +213,9 @@ export class PartitionBatcher {
       const refusal = await this.#append(next)
       const durable = refusal === undefined
       const settled = this.#closed.splice(0, next.length)
-      assert(settled[0]?.batch === next[0]?.batch, 'what was appended is what waits at the front')
+      const isFront =
+        settled.length === next.length && settled.every(({ batch }, index) => batch === next[index]?.batch)
+      assert(isFront, 'what was appended is what waits at the front')
       for (const { batch, capacityBytes } of next) {
         if (durable) this.#batcher.observeAppended(batch)
         this.#settle(batch, refusal)
@@ -282,11 +286,15 @@ export class PartitionBatcher {
     return spread.counts(this.index, offset, spreadOver, () => this.#batcher.closing)
   }
 
-  /** An answer without a place on the log, or behind what it confirmed before, is no confirmation [G-1] [G-3]. */
+  /**
+   * An answer without a place on the log, or not behind what it confirmed before, is no confirmation [G-1] [G-3]. A log that is made anew
+   * begins at 0 again: it is refused once, not until its offsets have grown as far as those of the log before.
+   */
   #checkOffset(offset: number): void {
     assert(Number.isSafeInteger(offset) && offset >= 0, 'the log tells at which offset a record lies')
-    assert(offset > this.#lastOffset, 'offsets of a partition grow')
+    const before = this.#lastOffset
     this.#lastOffset = offset
+    assert(offset > before, `offsets of a partition grow, and ${offset} is not behind ${before}`)
   }
 
   #settle(batch: OpenBatch, refusal: PenstockError | undefined): void {

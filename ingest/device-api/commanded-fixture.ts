@@ -5,13 +5,15 @@ import type { Carrier, Session } from '#ingest/session/session.ts'
 import type { TakenCommand } from '#schemas/commands.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 
-/** A command as a queue gives it. */
+let numberLast = 0
+
+/** A command as a queue gives it: behind those that were made before. */
 export function takenCommand(deviceId: string, text: string, changes: Partial<TakenCommand> = {}): TakenCommand {
   return {
     deviceId,
     moduleId: undefined,
     lockToken: `lock-${text}`,
-    sequenceNumber: 1,
+    sequenceNumber: ++numberLast,
     systemProperties: new Map([['mid', text]]),
     applicationProperties: new Map(),
     body: Buffer.from(text),
@@ -61,19 +63,21 @@ export class MemoryQueues implements CommandQueues {
   }
 }
 
-const carrier: Carrier = {
-  protocol: 'mqtt',
-  silentMs: 0,
-  fail: () => {},
-  send: async () => 'gone',
-}
-
 /** A device that listens, and says what becomes of each delivery when it is told to. */
 export class ListeningDevice implements Session {
   readonly deviceId: string
   readonly moduleId: string | undefined
   readonly openedAtMs = 0
-  readonly carrier = carrier
+  readonly carrier: Carrier = {
+    protocol: 'mqtt',
+    silentMs: 0,
+    fail: ({ code }) => {
+      this.endedFor = code
+      this.end()
+    },
+    send: async () => 'gone',
+  }
+  endedFor: string | undefined
   readonly deliveries: Delivery[] = []
   readonly #answers: ((outcome: Outcome) => void)[] = []
   /** Said at once of each delivery; left out: it waits for `answer`. */

@@ -23,6 +23,8 @@ class FakeTwins implements DeviceTwins {
   readonly kept = new Map<string, number>()
   readonly asked: number[] = []
   isAway = false
+  /** Called before and behind each look at what is stored, where anything may happen. */
+  onStep = (): void => {}
   #listener: (notice: TwinNotice) => void = () => {}
 
   set(deviceId: string, version: number, isNoticed = true): void {
@@ -35,27 +37,28 @@ class FakeTwins implements DeviceTwins {
   }
 
   async read(id: Parameters<DeviceTwins['read']>[0]) {
-    this.#check()
-    const desiredVersion = this.versions.get(id.deviceId)
+    const desiredVersion = await this.#look(() => this.versions.get(id.deviceId))
     if (desiredVersion === undefined) throw new PenstockError('REGISTRY_DEVICE_UNKNOWN', 'gone')
     return { text: '', desiredVersion }
   }
 
   async desiredSince(seen: readonly DesiredSeen[]): Promise<readonly DesiredChange[]> {
-    this.#check()
     this.asked.push(seen.length)
-    return seen.flatMap((one) => {
-      const version = this.versions.get(one.deviceId) ?? 0
-      return version > one.version ? [{ ...one, version, text: JSON.stringify({ since: one.version }) }] : []
-    })
+    return this.#look(() =>
+      seen.flatMap((one) => {
+        const version = this.versions.get(one.deviceId) ?? 0
+        return version > one.version ? [{ ...one, version, text: JSON.stringify({ since: one.version }) }] : []
+      }),
+    )
   }
 
   async seen(ids: Parameters<DeviceTwins['seen']>[0]): Promise<readonly DesiredSeen[]> {
-    this.#check()
-    return ids.flatMap((id) => {
-      const version = this.kept.get(id.deviceId)
-      return version === undefined ? [] : [{ ...id, version }]
-    })
+    return this.#look(() =>
+      ids.flatMap((id) => {
+        const version = this.kept.get(id.deviceId)
+        return version === undefined ? [] : [{ ...id, version }]
+      }),
+    )
   }
 
   saw(seen: readonly DesiredSeen[]): void {
@@ -71,8 +74,14 @@ class FakeTwins implements DeviceTwins {
     return () => {}
   }
 
-  #check(): void {
+  async #look<T>(read: () => T): Promise<T> {
+    this.onStep()
+    await new Promise(setImmediate)
     if (this.isAway) throw new PenstockError('STORE_UNAVAILABLE', 'silent')
+    const found = read()
+    this.onStep()
+    await new Promise(setImmediate)
+    return found
   }
 }
 
@@ -329,6 +338,72 @@ describe('a device that was away', () => {
     store.set('d', 2)
     await turns()
     expect([gone.told, session.told]).toEqual([[], ['1→2']])
+  })
+})
+
+const happenings = [
+  'a change',
+  'a change of which no notice comes',
+  'an old notice',
+  'a read of its twin',
+  'UNSUBSCRIBE and SUBSCRIBE',
+  'it does not read',
+  'the store is away',
+] as const
+
+describe('a device that catches up is told each version once on a connection, whatever happens at whichever step of it [G-8]', () => {
+  const stepsMax = 8
+  const all = happenings.flatMap((what) => Array.from({ length: stepsMax }, (_, step) => ({ what, step })))
+
+  test.each(happenings)('%s, and then another', async (first) => {
+    for (const one of all.filter(({ what }) => what === first))
+      for (const other of all) {
+        const { store, clock, followers, connect } = followed()
+        store.kept.set('d', 1)
+        store.set('d', 3)
+        const session = connect('d')
+        let version = 3
+        const happen = {
+          'a change': () => store.set('d', ++version),
+          'a change of which no notice comes': () => store.set('d', ++version, false),
+          'an old notice': () => store.notice([{ deviceId: 'd', moduleId: undefined, version: 3 }]),
+          'a read of its twin': () => followers.wasRead(session, version),
+          'UNSUBSCRIBE and SUBSCRIBE': () => {
+            followers.unfollow(session)
+            followers.follow(session)
+          },
+          'it does not read': () => {
+            session.outcome = 'full'
+          },
+          'the store is away': () => {
+            store.isAway = true
+          },
+        }
+        let step = 0
+        store.onStep = () => {
+          session.outcome = 'sent'
+          store.isAway = false
+          for (const { what, step: at } of [one, other]) if (at === step) happen[what]()
+          step++
+        }
+        followers.follow(session)
+        const settle = async (): Promise<void> => {
+          for (let round = 0; round < 3; round++) {
+            await turns()
+            clock.step()
+          }
+        }
+        await settle()
+        store.onStep = () => {}
+        session.outcome = 'sent'
+        store.isAway = false
+        store.notice(undefined)
+        await settle()
+        const versions = session.told.map((text) => Number(text.split('→')[1]))
+        const label = `${one.what} at ${one.step}, ${other.what} at ${other.step}: ${session.told}`
+        expect(versions, label).toEqual([...new Set(versions)].toSorted((a, b) => a - b))
+        expect(followers.pushedTo(session), label).toBe(version)
+      }
   })
 })
 

@@ -198,6 +198,7 @@ export class DesiredFollowers {
         const stored = versions.get(identityText(follower.id))
         const version = stored ?? (await this.#currentOf(follower))
         if (version === undefined || !follower.isListening) return
+        assertVersion(version)
         // It may have read its twin meanwhile, which is not known to have arrived: what it is told begins there, what is kept of it does not.
         if (follower.has === undefined) {
           follower.has = version
@@ -236,6 +237,7 @@ export class DesiredFollowers {
     await new Promise(setImmediate)
     const byId = new Map(asked.map((follower) => [identityText(follower.id), follower]))
     for (const change of changes) {
+      assertVersion(change.version)
       const follower = byId.get(identityText(change))
       if (follower?.isListening && change.version > follower.pushed) void this.#send(follower, change)
     }
@@ -288,6 +290,11 @@ export class DesiredFollowers {
   #flushSaw(): void {
     this.#store.saw(this.#saw.splice(0))
   }
+}
+
+/** No version is behind one that is no number: whoever had it would never be told again. */
+function assertVersion(version: number): void {
+  assert(Number.isSafeInteger(version) && version >= 0, `desired properties have a version, and not ${version}`)
 }
 
 /** Takes as many as travel together. */

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import type { CommandsTaken } from '#control/commands/commands.ts'
 import type { Outcome } from '#ingest/session/delivery.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
@@ -152,6 +153,26 @@ describe('commands for a device', () => {
     expect(queues.settledKinds).toEqual(['complete a'])
   })
 
+  test.each([
+    ['out of order', (queue: CommandsTaken) => ({ ...queue, commands: [...queue.commands].reverse() })],
+    ['twice', (queue: CommandsTaken) => ({ ...queue, commands: queue.commands.flatMap((one) => [one, one]) })],
+    ['of a device that was not asked about', (queue: CommandsTaken) => ({ ...queue, deviceId: 'another' })],
+  ])('that a queue gives %s are not sent [G-7]', async (_name, wrong) => {
+    const { queues, advance, commands, settled } = edgeOf()
+    opened = commands
+    queues.add(takenCommand('d', 'a'), takenCommand('d', 'b'))
+    const take = queues.takeCommands.bind(queues)
+    queues.takeCommands = async (wanted) => (await take(wanted)).map(wrong)
+    const device = new ListeningDevice(id)
+    commands.onSubscribed(device, 'commands')
+    await settled()
+    queues.takeCommands = take
+    queues.add(takenCommand('d', 'c'))
+    advance(1_000)
+    await settled()
+    expect(device.texts).toEqual(['c'])
+  })
+
   test('a notice that was lost delays them, and no more than that', async () => {
     const { queues, advance, commands, settled } = edgeOf()
     opened = commands
@@ -220,6 +241,41 @@ describe('commands for a device', () => {
     devices[0]?.answer('acknowledged')
     await settled()
     expect([served(), devices.at(-1)?.deliveries.length]).toEqual([count - 1, 1])
+  })
+
+  test('who settles nothing for as long as a lock lasts gives way once others wait for room, and not before', async () => {
+    const { queues, commands, settled, advance } = edgeOf()
+    opened = commands
+    const body = Buffer.alloc(limits.commandBytesMax)
+    const add = (index: number): ListeningDevice => {
+      const device = new ListeningDevice({ deviceId: `d${index}`, moduleId: undefined })
+      for (const text of ['first', 'second']) queues.add(takenCommand(`d${index}`, text, { body }))
+      commands.onSubscribed(device, 'commands')
+      return device
+    }
+    const look = async (times = 1): Promise<void> => {
+      for (let time = 0; time < times; time++) {
+        advance(limits.commandsLookMs)
+        await settled()
+      }
+    }
+    const count = limits.commandsHeldBytesMax / body.length / 2
+    const holders = Array.from({ length: count }, (_, index) => add(index))
+    await settled()
+    await look(Math.ceil(limits.commandLockMs / limits.commandsLookMs))
+    expect(holders.filter(({ texts, endedFor }) => texts.length < 2 || endedFor !== undefined)).toEqual([])
+    const [slow] = holders
+    slow?.answer('acknowledged')
+    const last = add(count)
+    await settled()
+    const other = add(count + 1)
+    await settled()
+    expect([last.texts.length, other.texts.length]).toEqual([2, 0])
+    await look()
+    expect([last.texts.length, other.texts.length]).toEqual([2, 2])
+    expect(new Set(holders.map(({ endedFor }) => endedFor))).toEqual(new Set([undefined, 'INGEST_COMMANDS_HELD']))
+    expect([slow, last, other].map((device) => device?.endedFor)).toEqual([undefined, undefined, undefined])
+    expect(queues.settledKinds).toContain('abandon first')
   })
 
   test('its properties are the hub’s: the address, what its sender said, and which feedback it wants', async () => {

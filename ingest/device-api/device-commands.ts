@@ -10,18 +10,21 @@
  * order is kept, whatever is acknowledged when. A command that comes again is sent alone: if it is the one that makes devices lose their
  * connection, no other is counted with it.
  *
- * What a process holds is bounded: windows wait for room in `commandsHeldBytesMax`.
+ * What a process holds is bounded: windows wait for room in `commandsHeldBytesMax`. While any does, a session that has had commands for as long as
+ * a lock lasts, and settled none of them in that time, ends: what it had comes again, and is counted.
  */
 import type { CommandQueues, CommandsTaken, CommandsWanted, Settlement } from '#control/commands/commands.ts'
 import type { Capability } from '#ingest/session/capabilities.ts'
 import type { CommandDelivery, Feed, Outcome } from '#ingest/session/delivery.ts'
 import type { Session } from '#ingest/session/session.ts'
+import { assert } from '#runtime/assert.ts'
 import { CallBatches } from '#runtime/call-batches.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter, Metrics } from '#runtime/metrics.ts'
 import { ackProperty, commandSystemProperties, type SettlementKind, type TakenCommand } from '#schemas/commands.ts'
 import type { Notice } from '#schemas/downlink.ts'
+import { PenstockError } from '#schemas/errors.ts'
 import { ownerPath } from '#schemas/hub-topics.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
@@ -61,6 +64,10 @@ interface Window {
   /** Something came while it was. */
   again: boolean
   isOpen: boolean
+  /** Commands that are with the device. */
+  unsettled: number
+  /** Since when it settled none of them, by the monotonic clock. */
+  stillSinceMs: number
 }
 
 export class DeviceCommands implements Capability {
@@ -96,7 +103,8 @@ export class DeviceCommands implements Capability {
     if (feed !== 'commands' || session.deviceId === undefined) return
     const { deviceId, moduleId } = session
     const known = this.#windows.get(session)
-    const window = known ?? { session, id: { deviceId, moduleId }, isBusy: false, again: false, isOpen: true }
+    const idle = { isBusy: false, again: false, isOpen: true, unsettled: 0, stillSinceMs: 0 }
+    const window = known ?? { session, id: { deviceId, moduleId }, ...idle }
     this.#windows.set(session, window)
     this.#look(window)
   }
@@ -185,11 +193,17 @@ export class DeviceCommands implements Capability {
     return !(await Promise.all(settled)).includes('full')
   }
 
-  #send({ session, isOpen }: Window, command: TakenCommand): Promise<Outcome> {
+  async #send(window: Window, command: TakenCommand): Promise<Outcome> {
     this.#hold(command.body.length)
-    if (!isOpen) return Promise.resolve('gone')
+    if (!window.isOpen) return 'gone'
+    const { session } = window
+    const { clock } = this.#options
     this.#countDelivered(session.carrier.protocol)
-    return session.send(deliveryOf(command))
+    if (window.unsettled++ === 0) window.stillSinceMs = clock.monotonicMs()
+    const outcome = await session.send(deliveryOf(command))
+    window.unsettled--
+    window.stillSinceMs = clock.monotonicMs()
+    return outcome
   }
 
   #whenKnown(command: TakenCommand, outcome: Promise<Outcome>): Promise<Outcome> {
@@ -217,6 +231,7 @@ export class DeviceCommands implements Capability {
 
   #hold(bytes: number): void {
     this.#heldBytes += bytes
+    assert(this.#heldBytes >= 0, 'no more bytes of commands are let go of than were held')
     this.#held.set(this.#heldBytes)
     if (this.#heldBytes >= limits.commandsHeldBytesMax) return
     const [next] = this.#roomless
@@ -229,9 +244,20 @@ export class DeviceCommands implements Capability {
   #lookRegularly(): void {
     void this.#pause(limits.commandsLookMs).then(() => {
       if (this.#isClosed) return
+      this.#makeRoom()
       for (const window of this.#windows.values()) this.#look(window)
       this.#lookRegularly()
     })
+  }
+
+  #makeRoom(): void {
+    if (this.#roomless.size === 0) return
+    const stillBeforeMs = this.#options.clock.monotonicMs() - limits.commandLockMs
+    for (const { session, unsettled, stillSinceMs } of [...this.#windows.values()])
+      if (unsettled > 0 && stillSinceMs <= stillBeforeMs)
+        session.carrier.fail(
+          new PenstockError('INGEST_COMMANDS_HELD', 'commands were not settled while other devices wait for theirs'),
+        )
   }
 
   /** Ends early when this is closed. */
@@ -274,12 +300,25 @@ async function takeEachQueueOnce(
     }
     const taken = await queues.takeCommands([...asked.values()].map(([, one]) => one))
     for (const queue of taken) {
-      const index = asked.get(identityText(queue))?.[0]
-      if (index !== undefined) answers[index] = queue
+      const entry = asked.get(identityText(queue))
+      assert(entry !== undefined, 'only queues that were asked for give commands: those of others would stay locked')
+      const [index, { countMax }] = entry
+      assertWindow(queue, countMax)
+      answers[index] = queue
     }
     left = repeated
   }
   return answers
+}
+
+/** A window is a beginning of its queue, in order [G-7]. */
+function assertWindow({ commands }: CommandsTaken, countMax: number): void {
+  assert(commands.length <= countMax, `a queue gives ${countMax} commands at most, and not ${commands.length}`)
+  let before = Number.NEGATIVE_INFINITY
+  for (const { sequenceNumber } of commands) {
+    assert(sequenceNumber > before, `a queue gives its commands in order, and not ${sequenceNumber} behind ${before}`)
+    before = sequenceNumber
+  }
 }
 
 /** What its sender said of it, and the hub: as the property bag has it. */

@@ -221,6 +221,28 @@ describe('files of devices', () => {
     await files.close()
   })
 
+  test.each([0, 16, 33])('nothing is signed with a key of %i bytes, which somebody might guess', async (length) => {
+    const { files, uploads } = uploading()
+    uploads.uploadKey = async () => Buffer.alloc(length)
+    await expect(files.begin('d', 'f')).rejects.toThrow(`leave is signed with 32 bytes, not ${length}`)
+    await files.close()
+  })
+
+  test('a store that does not say how long a file is, or of when, is not believed', async () => {
+    const { files, store } = uploading()
+    for (const blob of [
+      { bytes: Number.NaN, changedAtMs: 1 },
+      { bytes: -1, changedAtMs: 1 },
+      { bytes: 1, changedAtMs: Number.NaN },
+    ]) {
+      store.find = async () => blob
+      await expect(files.find({ deviceId: 'd', name: 'f' })).rejects.toMatchObject({
+        code: 'INTERNAL_EXPECTATION_FAILED',
+      })
+    }
+    await files.close()
+  })
+
   test('while control is away nothing is signed; its key is asked for once', async () => {
     const { files, uploads } = uploading()
     uploads.isAway = true

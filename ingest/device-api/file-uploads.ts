@@ -11,6 +11,7 @@ import type { DeviceUploads } from '#control/uploads/uploads.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import { blobKey } from '#pipeline/blobs/blob-key.ts'
 import type { BlobContent, BlobPart, BlobStore, StoredBlob } from '#pipeline/blobs/blob-store.ts'
+import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
 import { KeyedPermits } from '#runtime/keyed-permits.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -55,6 +56,8 @@ interface Received {
 
 /** For a look at the store that is under way when this is closed. */
 const closeMsMax = 2_000
+/** As control gives it; whoever knew it could write any file. */
+const signingKeyBytes = 32
 /** Pause behind a sweep, for each time that it took. */
 const sweepPauses = 20
 
@@ -150,22 +153,29 @@ export class FileUploads {
    */
   async commit(grant: WriteGrant, read: () => Promise<readonly string[]>): Promise<boolean> {
     const { store, fileBytesMax } = this.#options
-    const { kind } = await this.#writes.with(grant.deviceId, async () => {
+    const committed = await this.#writes.with(grant.deviceId, async () => {
       const blockIds = await read()
       return await this.#stored(() => store.commit(grant.uploadId, blockIds, keyOf(grant), fileBytesMax))
     })
-    if (kind === 'too large') throw this.tooLarge()
-    return kind === 'stored'
+    if (committed.kind === 'too large') throw this.tooLarge()
+    if (committed.kind === 'incomplete') return false
+    const { bytes } = committed
+    assert(bytes <= fileBytesMax, `a file of blocks is refused above ${fileBytesMax} bytes, and has ${bytes}`)
+    return true
   }
 
   /** @throws UPLOAD_STORE_UNAVAILABLE */
-  find(address: BlobAddress): Promise<StoredBlob | undefined> {
-    return this.#stored(() => this.#options.store.find(keyOf(address)))
+  async find(address: BlobAddress): Promise<StoredBlob | undefined> {
+    const found = await this.#stored(() => this.#options.store.find(keyOf(address)))
+    if (found !== undefined) assertBlob(found)
+    return found
   }
 
   /** @param part as of `BlobStore.read` @throws UPLOAD_STORE_UNAVAILABLE */
-  read(address: BlobAddress, part?: BlobPart): Promise<BlobContent | undefined> {
-    return this.#stored(() => this.#options.store.read(keyOf(address), part))
+  async read(address: BlobAddress, part?: BlobPart): Promise<BlobContent | undefined> {
+    const content = await this.#stored(() => this.#options.store.read(keyOf(address), part))
+    if (content !== undefined) assertBlob(content)
+    return content
   }
 
   async close(): Promise<void> {
@@ -251,7 +261,9 @@ export class FileUploads {
       const beganMs = clock.monotonicMs()
       try {
         await store.sweep(lifeMs + limits.uploadWriteMsMax)
-        this.#storedBytes = await store.measure()
+        const bytes = await store.measure()
+        assert(isCount(bytes), `files have bytes, and not ${bytes}: any number of uploads would begin`)
+        this.#storedBytes = bytes
       } catch (error) {
         logger.warn('what uploads left was not looked for; trying again', { error })
       }
@@ -265,16 +277,32 @@ export class FileUploads {
 
   /** The first that asks waits for control; while control is away, each asks again. */
   #signingKey(): Promise<Buffer> {
-    this.#key ??= this.#options.uploads.uploadKey().catch((error) => {
+    this.#key ??= this.#askForKey().catch((error) => {
       this.#key = undefined
       throw error
     })
     return this.#key
   }
 
+  async #askForKey(): Promise<Buffer> {
+    const key = await this.#options.uploads.uploadKey()
+    assert(key.length === signingKeyBytes, `leave is signed with ${signingKeyBytes} bytes, not ${key.length}`)
+    return key
+  }
+
   #count(outcome: 'begun' | 'stored' | 'failed'): void {
     this.#edge.metrics.series('penstock_edge_uploads_total', { outcome }).add(1)
   }
+}
+
+/** What clients are told of a file, and go by when they read the rest of it. */
+function assertBlob({ bytes, changedAtMs }: StoredBlob): void {
+  assert(isCount(bytes), `a file has bytes, and not ${bytes}`)
+  assert(Number.isFinite(changedAtMs), `a file was written at some moment, and not at ${changedAtMs}`)
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0
 }
 
 function isOfStore(error: unknown): boolean {

@@ -61,6 +61,7 @@ function setUp() {
   return { advance, edge, count, methods, connect }
 }
 
+const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`
 const tick = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('a direct method', () => {
@@ -155,6 +156,8 @@ describe('a direct method', () => {
   test.each([
     ['no JSON', '{'],
     ['longer than it may be', JSON.stringify('x'.repeat(limits.methodPayloadBytesMax))],
+    ['one level too deep', nested(limits.methodPayloadDepthMax + 1)],
+    ['nested without end', nested(limits.methodPayloadBytesMax / 2)],
   ])('whose answer is %s is answered as such', async (_what, body) => {
     const { methods, connect } = setUp()
     const { answer, ridOf } = connect()

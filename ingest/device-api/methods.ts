@@ -16,6 +16,8 @@ import type { Feed, Outcome } from '#ingest/session/delivery.ts'
 import type { DeviceRequest } from '#ingest/session/device-request.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { Session } from '#ingest/session/session.ts'
+import { assert } from '#runtime/assert.ts'
+import { isWithinDepth } from '#runtime/json-depth.ts'
 import type { CallFailure, CallOutcome, MethodCall } from '#schemas/downlink.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
@@ -109,7 +111,7 @@ export class Methods implements Capability {
     return new Promise((resolve) => {
       const done = (listens: boolean | undefined): void => {
         cancel()
-        waiting.delete(done)
+        assert(waiting.delete(done), 'a wait for a device to listen ends once')
         this.#waiting--
         resolve(listens)
       }
@@ -137,7 +139,7 @@ export class Methods implements Capability {
     return new Promise((resolve) => {
       const settle = (outcome: CallOutcome): void => {
         cancel()
-        this.#calls.delete(callId)
+        assert(this.#calls.delete(callId), 'a call has one outcome')
         called.callIds.delete(callId)
         resolve(outcome)
         if (called.callIds.size === 0) called.leave?.()
@@ -190,6 +192,8 @@ function failed(kind: CallFailure): CallOutcome {
 /** The device's text as it stands, once it is JSON: numbers in it may be finer than ours. */
 function answerOf(status: number, body: Buffer): CallOutcome {
   if (body.length > limits.methodPayloadBytesMax || Math.abs(status) > 0x7fff_ffff) return failed('badAnswer')
+  // Many a caller's reader calls itself for each level.
+  if (!isWithinDepth(body, limits.methodPayloadDepthMax)) return failed('badAnswer')
   const payload = body.toString()
   try {
     if (payload.trim() !== '') JSON.parse(payload)

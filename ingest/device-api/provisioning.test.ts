@@ -95,6 +95,24 @@ describe('a storm of registrations', () => {
     expect((await polls(1))[0]?.status).toBe(202)
   })
 
+  test('a device that asks many times at once asks many times; others, and who proves nothing in its name, take no turn of it', async () => {
+    const { registrar, provisioning } = opened()
+    const many = 3 * limits.registrationPollsMax
+    registrar.provision = ({ token }) =>
+      new Promise((resolve) => registrar.waiting.push(() => resolve(token === 't' ? begun : { ...begun, status: 401 })))
+    const ask = (token: string, id = 'd') => provisioning.status({ ...registrant(id), token }, '5.1')
+    const asked = Array.from({ length: many }, () => ask('t'))
+    const strangers = Array.from({ length: many }, (_, index) => ask(`guessed-${index}`))
+    const other = ask('t', 'other')
+    expect(registrar.waiting).toHaveLength(limits.registrationPollsMax + many + 1)
+    for (const answer of registrar.waiting.splice(0)) answer()
+    const statuses = (await Promise.all(asked)).map(({ status }) => status)
+    expect(statuses.filter((status) => status === 202)).toHaveLength(limits.registrationPollsMax)
+    expect(new Set(statuses)).toEqual(new Set([202, 429]))
+    expect([(await other).status, (await Promise.all(strangers)).length]).toEqual([202, many])
+    expect((await ask('t')).status).toBe(429)
+  })
+
   test.each([
     ['no JSON', '{'],
     ['no object', '[]'],

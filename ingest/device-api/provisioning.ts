@@ -67,10 +67,10 @@ export class Provisioning implements Capability {
 
   /** Never rejects. */
   async status(who: Registrant, operationId: string): Promise<ProvisioningAnswer> {
-    const waitSeconds = this.#polls.waitSeconds(who.registrationId)
+    const waitSeconds = this.#polls.begin(who)
     if (waitSeconds > 0) return this.#counted('status', polledTooOften(waitSeconds))
     const answer = await this.#ask({ step: 'status', ...who, operationId, payload: undefined })
-    if (isOfProven(answer)) this.#polls.count(who.registrationId)
+    this.#polls.end(who, isOfProven(answer))
     return answer
   }
 
@@ -104,6 +104,8 @@ export class Provisioning implements Capability {
     let answer: ProvisioningAnswer
     try {
       answer = await this.#registrar.provision(request)
+      const isStatus = Number.isInteger(answer.status) && answer.status >= 200 && answer.status < 600
+      assert(isStatus, `control answers a registration with a status of HTTP, and not with ${answer.status}`)
       if (request.step === 'register' && answer.status === 202) this.#turns.served()
       if (answer.status === 429) answer = { ...answer, retryAfterSeconds: this.#turns.nextSeconds() }
     } catch (error) {

@@ -9,6 +9,7 @@ import type { Feed } from '#ingest/session/delivery.ts'
 import type { DeviceAnswer, DeviceRequest } from '#ingest/session/device-request.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { Session } from '#ingest/session/session.ts'
+import { assert } from '#runtime/assert.ts'
 import { TokenBucket } from '#runtime/token-bucket.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { hubFaultOf } from '#schemas/hub-faults.ts'
@@ -69,7 +70,9 @@ export class Twins implements Capability {
 
   async #report(id: IdentityId, { body, version: ifVersion }: DeviceRequest): Promise<DeviceAnswer> {
     const patch = patchFrom(body)
-    return { status: 204, version: await this.#store.report({ id, patch, bytes: body.length, ifVersion }) }
+    const version = await this.#store.report({ id, patch, bytes: body.length, ifVersion })
+    assert(Number.isSafeInteger(version), `what a device reports has a version from then on, and not ${version}`)
+    return { status: 204, version }
   }
 
   /** Never rejects: a client that gets no answer waits for ever. */

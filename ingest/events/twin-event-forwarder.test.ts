@@ -163,6 +163,42 @@ describe('changes of twins', () => {
     await close()
   })
 
+  test.each([
+    ['has no place for what it confirms', [Number.NaN, 4]],
+    ['confirms what it has confirmed before', [4, 4, 5]],
+    ['was made anew, and begins at 0 again,', [4, 0, 1]],
+  ])('stay in the outbox where the log %s, and are told again [G-1]', async (_name, offsets) => {
+    const log = new CapturingLog()
+    const answers = [...offsets]
+    const append = log.append.bind(log)
+    log.append = async (...record) => (await append(...record)) * 0 + (answers.shift() ?? 9)
+    const { outbox, close, until } = forwarding(new FakeOutbox(), log)
+    outbox.portionMax = 1
+    outbox.waiting.push(...offsets.slice(1).map((_, n) => changeOf(n)))
+    await until(() => outbox.waiting.length === 0)
+    expect(log.envelopes()).toHaveLength(offsets.length)
+    await close()
+  })
+
+  test.each([
+    ['twice', (rows: readonly string[]) => [...rows, ...rows]],
+    ['beside one that tells of none', (rows: readonly string[]) => [...rows, 'another']],
+  ])('whose row is read %s are not forgotten, and none is told', async (_name, rowsOf) => {
+    const outbox = new FakeOutbox()
+    const next = outbox.next.bind(outbox)
+    let reads = 0
+    outbox.next = async () => {
+      const { events, rows } = await next()
+      reads++
+      return { events, rows: rowsOf(rows) }
+    }
+    const { log, close, until } = forwarding(outbox)
+    outbox.waiting.push(changeOf(1))
+    await until(() => reads > 2)
+    expect([log.appended.length, outbox.waiting.length]).toEqual([0, 1])
+    await close()
+  })
+
   test('that are too many for the store are given up, oldest first, and counted', async () => {
     const outbox = new FakeOutbox()
     outbox.isAway = true

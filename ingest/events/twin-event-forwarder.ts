@@ -7,8 +7,9 @@
  *
  * A change is never forgotten for a log or a process that is away. Of several processes one forwards at a time.
  */
-import type { TwinOutbox } from '#control/twins/twins.ts'
+import type { TwinEventPortion, TwinOutbox } from '#control/twins/twins.ts'
 import type { Log } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
@@ -66,6 +67,7 @@ export function forwardTwinEvents(options: TwinEventForwarderOptions): () => Pro
   /** @returns whether there may be more */
   async function forward(): Promise<boolean> {
     const portion = await options.outbox.next()
+    assertTold(portion)
     if (portion.events.length === 0) return false
     const stopHolding = holdMeanwhile(options)
     try {
@@ -77,6 +79,12 @@ export function forwardTwinEvents(options: TwinEventForwarderOptions): () => Pro
     options.metrics.series('penstock_twin_events_written_total').add(portion.events.length)
     return true
   }
+}
+
+/** Rows are deleted once their changes are on the log: of one that tells none, or stands there twice, something would be lost. */
+function assertTold({ events, rows }: TwinEventPortion): void {
+  assert(events.length >= rows.length, `${rows.length} rows of the outbox tell of more than ${events.length} changes`)
+  assert(new Set(rows).size === rows.length, 'a row of the outbox is read once')
 }
 
 /** The log may take longer than the right to forward lasts. */
@@ -96,6 +104,8 @@ class Appender {
   readonly #until: AbortSignal
   readonly #epoch: number
   #sequence = 0
+  /** Of the last record that the log confirmed. */
+  #lastOffset = -1
 
   constructor(options: TwinEventForwarderOptions, until: AbortSignal) {
     this.#options = options
@@ -136,13 +146,25 @@ class Appender {
     }
     try {
       // The same record each time: appended twice it counts once.
-      await retry(() => log.append(partition, stamp, value), { backOff: appendPauses, clock, until: this.#until })
+      const append = () => log.append(partition, stamp, value)
+      this.#checkOffset(await retry(append, { backOff: appendPauses, clock, until: this.#until }))
     } catch (error) {
       if (!isPenstockError(error, 'LOG_RECORD_TOO_LARGE')) throw error
       // The log would refuse it for ever, and with it all changes behind it.
       metrics.series('penstock_twin_events_dropped_total').add(messages.length)
       logger.error('changes of twins are not told: the log refuses them', { count: messages.length, error })
     }
+  }
+
+  /**
+   * Upon a confirmation the changes are deleted: one without a place on the log, or not behind what was confirmed before, is none. A log that
+   * is made anew begins at 0 again: it is refused once.
+   */
+  #checkOffset(offset: number): void {
+    assert(Number.isSafeInteger(offset) && offset >= 0, `the log tells at which offset a record lies, not ${offset}`)
+    const before = this.#lastOffset
+    this.#lastOffset = offset
+    assert(offset > before, `offsets of a partition grow, and ${offset} is not behind ${before}`)
   }
 }
 

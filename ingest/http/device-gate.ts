@@ -10,6 +10,7 @@ import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { type IdentityId, isIdentityId } from '#schemas/identity-id.ts'
+import { credentialOf, withChallenge } from './credential.ts'
 
 /**
  * Decides whether a request may act as this device.
@@ -29,7 +30,7 @@ export type AuthorizeRequest = (
  * Runs before any of the body is kept: a client that can prove nothing costs no memory [G-4]. HOT: per request. It
  * waits only for a look-up and, where credentials fail, for its turn.
  * @param authorize `undefined`: every device is believed
- * @param authorization what proves it, besides a certificate; by default the header of this name
+ * @param authorization what proves it, besides a certificate; by default the secret that the header of this name holds
  * @throws what `authorize` throws, INGEST_FAILURES_EXCEEDED
  */
 export function admitDevice(
@@ -38,24 +39,28 @@ export function admitDevice(
   tls: boolean,
   { deviceId, moduleId }: IdentityId,
   request: HttpRequest,
-  authorization: string = request.header('authorization'),
+  authorization?: string,
 ): undefined | Promise<undefined> {
   if (authorize === undefined) return undefined
   const { remoteAddress } = request
   const confidential = tls || isLoopbackAddress(remoteAddress)
+  const secret = authorization ?? credentialOf(request.header('authorization')).secret
+  // Who shows nothing guesses nothing, and nothing is looked up for it: it is asked for its credentials, for which many clients wait.
+  const isAttempt = secret !== '' || request.certificates.length > 0
   const refused = (error: unknown): never => {
-    const isFailure = isPenstockError(error) && error.code !== 'AUTH_DIRECTORY_UNAVAILABLE'
+    const isFailure = isAttempt && isPenstockError(error) && error.code !== 'AUTH_DIRECTORY_UNAVAILABLE'
     throw (isFailure && edge.quotas.attemptFailed(remoteAddress, deviceId)) || error
   }
   const decide = (): undefined | Promise<undefined> => {
     try {
-      const authorized = authorize(deviceId, moduleId, authorization, confidential, request.certificates)
+      const authorized = authorize(deviceId, moduleId, secret, confidential, request.certificates)
       return authorized?.then(() => undefined, refused)
     } catch (error) {
       return refused(error)
     }
   }
-  const waitMs = edge.quotas.hasFailures ? edge.quotas.lookupWaitMs(remoteAddress, deviceId, edge.isKnown) : 0
+  const looksUp = isAttempt && edge.quotas.hasFailures
+  const waitMs = looksUp ? edge.quotas.lookupWaitMs(remoteAddress, deviceId, edge.isKnown) : 0
   return waitMs ? sleep(edge.clock, waitMs).then(decide) : decide()
 }
 
@@ -73,5 +78,5 @@ function idOf(text: string | undefined): string {
 export function deviceFaultAnswer(error: unknown): HttpAnswer {
   if (!isPenstockError(error)) throw error
   const retryAfterSeconds = error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : undefined
-  return classicAnswer(hubFaultOf(error), error.message, retryAfterSeconds)
+  return withChallenge(classicAnswer(hubFaultOf(error), error.message, retryAfterSeconds))
 }

@@ -16,10 +16,12 @@ const message: BodyTold = bytes('application/octet-stream')
 
 export const telemetryTold: RouteTold = {
   summary: 'Stores messages of a device; answered once all of them are durable',
-  query: { split: 'lines: each line of the body is a message' },
+  query: { split: 'lines: each line of the body is a message; array: each element of a JSON array' },
   headers: {
     'Content-Encoding': 'gzip, deflate, br or zstd',
-    'Content-Type': 'application/vnd.microsoft.iothub.json is the batch format of the hub',
+    'Content-Type':
+      'application/vnd.microsoft.iothub.json is the batch format of the hub; application/x-ndjson has a message a line',
+    Authorization: 'a SAS token or key, alone or behind Bearer, Token or Basic {device}:',
     'iothub-app-{name}': 'a property of the application',
     'iothub-messageid': 'of the message',
   },

@@ -9,10 +9,11 @@
  *
  * Whoever is named has to prove it like any other device [G-6]; where no identities are required, it is believed.
  */
-import { looksLikeSasToken, ownerOfScope, parseSasToken } from '#control/auth/sas-token.ts'
+import { ownerOfScope, parseSasToken } from '#control/auth/sas-token.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityFromText, idRule, isIdentityId } from '#schemas/identity-id.ts'
+import { type Credential, credentialOf } from './credential.ts'
 import { deviceOf } from './device-gate.ts'
 
 /** What the path of a route says of who sends. */
@@ -27,12 +28,6 @@ export const senderPaths: readonly (readonly [NamedInPath, string])[] = [
 
 export interface NamedSender extends IdentityId {
   /** A key or token; empty: none was sent. */
-  readonly secret: string
-}
-
-export interface Credential {
-  /** Left out: it names nobody. */
-  readonly name?: string | undefined
   readonly secret: string
 }
 
@@ -66,19 +61,4 @@ export function senderOf(
 function ownerOfSecret(secret: string): IdentityId | undefined {
   const token = parseSasToken(secret)
   return token && ownerOfScope(token)
-}
-
-/** @param authorization the header */
-export function credentialOf(authorization: string): Credential {
-  const [, scheme = '', value = ''] = /^(token|bearer|basic) +(.+)$/i.exec(authorization) ?? []
-  if (scheme === '') return namedSecret(authorization)
-  return namedSecret(scheme.toLowerCase() === 'basic' ? Buffer.from(value, 'base64').toString('latin1') : value)
-}
-
-/** A key has no colon, but an id may: it ends at the last one, or where a token begins. */
-function namedSecret(text: string): Credential {
-  if (looksLikeSasToken(text)) return { secret: text }
-  const token = text.search(/:sharedaccesssignature /i)
-  const colon = token < 0 ? text.lastIndexOf(':') : token
-  return colon < 0 ? { secret: text } : { name: text.slice(0, colon), secret: text.slice(colon + 1) }
 }

@@ -62,7 +62,12 @@ export function storeRequest(edge: EdgeContext, sender: Sender, read: () => Requ
   const waitMs = quotas.requestWaitMs(sender.deviceId, first.messages.length, bytes)
   assert(waitMs >= 0 && waitMs <= limits.requestShapingMsMax, 'a request waits a moment, or is refused')
   if (waitMs === 0) return durable(edge, sender, first)
-  return sleep(edge.clock, waitMs).then(() => durable(edge, sender, read()))
+  const { length: count } = first.messages
+  return sleep(edge.clock, waitMs).then(() => {
+    const again = read()
+    assert(again.messages.length === count, `a request has the ${count} messages that it was charged for`)
+    return durable(edge, sender, again)
+  })
 }
 
 /** The same for points, which are counted by what became of them. */

@@ -206,6 +206,7 @@ describe('telemetry over HTTP', () => {
     })
     const { status, headers, text } = await post(events, 'x', { authorization: 'SharedAccessSignature sr=x' })
     expect([status, headers.get('iothub-errorcode')]).toEqual([told, name])
+    expect(headers.get('www-authenticate')).toBe(told === 401 ? 'Basic realm="penstock"' : null)
     expect(headers.get('content-type')).toBe('application/json; charset=utf-8')
     expect(JSON.parse(text)).toEqual({
       Message: `ErrorCode:${name};why`,
@@ -213,6 +214,23 @@ describe('telemetry over HTTP', () => {
     })
     expect(asked).toEqual([['d1', undefined, 'SharedAccessSignature sr=x', true, []]])
     expect(stored()).toEqual([])
+  })
+
+  test.each([
+    ['a token as it is sent', 'SharedAccessSignature sr=hub%2Fdevices%2Fd1&sig=a&se=1'],
+    ['a key alone', 'a2V5'],
+    ['Bearer', 'a2V5', 'Bearer a2V5'],
+    ['Token, with a name', 'a2V5', 'Token d1:a2V5'],
+    ['Basic', 'a2V5', `Basic ${Buffer.from('d1:a2V5').toString('base64')}`],
+    ['Basic with a token', 'SharedAccessSignature sr=a:b', `basic ${btoa('d1:SharedAccessSignature sr=a:b')}`],
+    ['a name that is not that of the path, which alone counts', 'a2V5', 'Bearer d2:a2V5'],
+    ['a scheme that is none of these', 'Digest a2V5'],
+    ['nothing', ''],
+  ])('what proves a device, sent as %s', async (_what, secret, authorization = secret) => {
+    const asked: unknown[] = []
+    const { post } = await start({ authorize: (...attempt) => void asked.push(attempt.slice(0, 3)) })
+    expect((await post(events, 'x', { authorization })).status).toBe(204)
+    expect(asked).toEqual([['d1', undefined, secret]])
   })
 
   test('where others fail too often a failure is 429, a stranger waits for its look-up, and who is known is let in at once', async () => {
@@ -224,9 +242,11 @@ describe('telemetry over HTTP', () => {
         if (authorization !== 'good') throw new PenstockError('INGEST_NOT_AUTHORIZED', 'no')
       },
     })
+    const bad = { authorization: 'bad' }
     const statuses: number[] = []
-    for (let attempt = 0; attempt < 4; attempt++) statuses.push((await post(events, 'x')).status)
-    expect(statuses).toEqual([401, 401, 401, 429])
+    // Who shows nothing is asked for its credentials, which is no failure.
+    for (const headers of [bad, bad, {}, bad, bad, {}]) statuses.push((await post(events, 'x', headers)).status)
+    expect(statuses).toEqual([401, 401, 401, 401, 429, 401])
     // Its turn is some seconds away.
     const before = limits.failingLookupsPerSecond * 4
     for (let lookup = 0; lookup < before; lookup++) edge.quotas.lookupWaitMs('127.0.0.1', 'x', () => false)
@@ -235,7 +255,7 @@ describe('telemetry over HTTP', () => {
     expect((await post(events, 'at once', good)).status).toBe(204)
     expect((await stranger).status).toBe(204)
     expect(stored().map(([deviceId]) => deviceId)).toEqual(['d1', 'd2'])
-    expect((await post(events, 'x')).headers.get('retry-after')).toMatch(/^[1-9]/)
+    expect((await post(events, 'x', bad)).headers.get('retry-after')).toMatch(/^[1-9]/)
   })
 
   test('who sends is asked before the body is there, and a refusal does not wait for it [G-4] [G-6]', async () => {

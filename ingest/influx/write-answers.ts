@@ -1,4 +1,5 @@
 /** Faults as the two versions of InfluxDB tell them, by which their clients decide: what is 429 or 5xx is sent again, all else is not. */
+import { withChallenge } from '#ingest/http/credential.ts'
 import { RateExceeded } from '#ingest/quotas/quotas.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import { isPenstockError } from '#schemas/errors.ts'
@@ -9,6 +10,15 @@ export type InfluxVersion = 'v1' | 'v2'
 
 /** All points are on the log. */
 export const written: HttpAnswer = { status: 204, headers: {}, body: '' }
+
+/** To `/health`, as version 2 says it. */
+export const healthy: HttpAnswer = jsonAnswer(200, { name: 'penstock', message: 'ready for writes', status: 'pass' })
+
+/** A write would be refused at the moment. */
+export function unhealthyAnswer(error: unknown): HttpAnswer {
+  if (!isPenstockError(error)) throw error
+  return jsonAnswer(503, { name: 'penstock', message: error.message, status: 'fail' }, { 'Retry-After': '1' })
+}
 
 /** Version 2 has a name for each status. */
 const codes: Readonly<Record<number, string>> = {
@@ -28,7 +38,9 @@ export function influxFaultAnswer(version: InfluxVersion, error: unknown): HttpA
   if (!isPenstockError(error)) throw error
   const { status } = hubFaultOf(error)
   const seconds = error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : status === 503 ? 1 : 0
-  return answer(version, status, error.message, {}, seconds > 0 ? { 'Retry-After': String(seconds) } : {})
+  return withChallenge(
+    answer(version, status, error.message, {}, seconds > 0 ? { 'Retry-After': String(seconds) } : {}),
+  )
 }
 
 /** Some points were refused. The others, if there are any, are on the log by the time that this is sent. */

@@ -231,7 +231,15 @@ describe('points in line protocol', () => {
   })
 
   test('what clients ask first is answered', async () => {
-    const { url } = await servePoints(routeInflux)
+    const { url, edge } = await servePoints(routeInflux)
+    const health = async (path: string) => {
+      const answer = await fetch(url + path)
+      return [answer.status, ((await answer.json()) as { status: string }).status]
+    }
+    for (const path of ['/health', '/devices/d1/health', '/devices/d1/modules/m1/health'])
+      expect(await health(path)).toEqual([200, 'pass'])
+    edge.draining = true
+    expect(await health('/health')).toEqual([503, 'fail'])
     for (const path of ['/ping', '/devices/d1/ping']) expect((await fetch(url + path)).status).toBe(204)
     for (const path of ['/query?q=CREATE%20DATABASE', '/devices/d1/query']) {
       const answer = await fetch(url + path, { method: 'POST' })

@@ -4,6 +4,7 @@
  *   POST [/devices/{d}[/modules/{m}]]/api/v2/write   ?precision= &bucket=                version 2
  *   POST [/devices/{d}[/modules/{m}]]/write          ?precision= &db= &rp= &u= &p=       version 1
  *   GET  [/devices/{d}[/modules/{m}]]/ping           204: clients ask before they write
+ *   GET  [/devices/{d}[/modules/{m}]]/health         200, or 503 while writes are refused: others ask this first
  *   POST [/devices/{d}[/modules/{m}]]/query          404, also of GET: clients of version 1 want to make their database
  *
  * `sender-name.ts` says who sends; where nobody else is named it is the bucket, or the database. A line that cannot be read is told with
@@ -11,8 +12,9 @@
  * double them.
  */
 import { decodedBody } from '#ingest/http/content-coding.ts'
+import type { Credential } from '#ingest/http/credential.ts'
 import { type AuthorizeRequest, admitDevice } from '#ingest/http/device-gate.ts'
-import { type Credential, type NamedInPath, senderOf, senderPaths } from '#ingest/http/sender-name.ts'
+import { type NamedInPath, senderOf, senderPaths } from '#ingest/http/sender-name.ts'
 import { requireRoom, storePoints } from '#ingest/http/store-request.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
@@ -20,8 +22,16 @@ import type { HttpRouter } from '#runtime/http/serving.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { readPoints } from './point-rows.ts'
-import { type InfluxVersion, influxFaultAnswer, noQueriesAnswer, partialAnswer, written } from './write-answers.ts'
-import { noQueriesTold, pingTold, writeTold } from './write-told.ts'
+import {
+  healthy,
+  type InfluxVersion,
+  influxFaultAnswer,
+  noQueriesAnswer,
+  partialAnswer,
+  unhealthyAnswer,
+  written,
+} from './write-answers.ts'
+import { healthTold, noQueriesTold, pingTold, writeTold } from './write-told.ts'
 
 /** @param authorize `undefined`: every device is believed */
 export function routeInflux(
@@ -32,6 +42,16 @@ export function routeInflux(
 ): void {
   for (const [inPath, beginning] of senderPaths) {
     router.route({ method: 'GET', pattern: `${beginning}/ping`, told: pingTold, handle: () => pong })
+    router.route({
+      method: 'GET',
+      pattern: `${beginning}/health`,
+      told: healthTold,
+      handle() {
+        requireRoom(edge)
+        return healthy
+      },
+      faultAnswer: unhealthyAnswer,
+    })
     for (const method of ['GET', 'POST'] as const) {
       const pattern = `${beginning}/query`
       router.route({ method, pattern, told: noQueriesTold, handle: () => noQueriesAnswer })

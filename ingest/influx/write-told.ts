@@ -1,5 +1,5 @@
 /** What the routes of InfluxDB's clients say of themselves. */
-import { aCount, aText, listOf, named, recordOf } from '#runtime/api/shapes.ts'
+import { aCount, aText, choiceOf, listOf, named, recordOf } from '#runtime/api/shapes.ts'
 import { bytes, gives, nothing, type RouteTold } from '#runtime/api/told.ts'
 
 const fault = named(
@@ -47,4 +47,11 @@ export const noQueriesTold: RouteTold = {
 export const pingTold: RouteTold = {
   summary: 'For clients of InfluxDB that ask before they write',
   answered: { 204: nothing('it is here') },
+}
+
+const health = named('InfluxHealth', recordOf({ name: aText, message: aText, status: choiceOf(['pass', 'fail']) }))
+
+export const healthTold: RouteTold = {
+  summary: 'For clients of InfluxDB that ask whether they may write',
+  answered: { 200: gives('they may', health), 503: gives('not at the moment', health) },
 }

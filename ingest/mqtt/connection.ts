@@ -91,7 +91,8 @@ export class MqttConnection extends DeviceConnection implements BatchOwner, Deli
 
   /** HOT: per batch and connection. */
   settled(count: number): void {
-    if (this.#unacknowledged === undefined || this.state === 'closed') return
+    if (this.state === 'closed') return
+    assert(this.#unacknowledged !== undefined, 'who is owed an acknowledgement sent a message [G-1]')
     this.write(this.#unacknowledged.pubacks(count))
     this.edge.counters.acknowledged.add(count)
   }

@@ -11,6 +11,7 @@
 import { randomInt } from 'node:crypto'
 import type { Delivery, Outcome } from '#ingest/session/delivery.ts'
 import type { Qos } from '#ingest/session/subscriptions.ts'
+import { assert } from '#runtime/assert.ts'
 import { limits } from '#schemas/limits.ts'
 import { publishPacket, setPacketId, topicOf } from './delivery-packets.ts'
 import { deliveryProperties } from './delivery-properties.ts'
@@ -82,7 +83,10 @@ export class Deliveries {
     const windowMax = Math.min(limits.deliveriesUnderWayMax, version === 5 ? receiveMaximum : Number.POSITIVE_INFINITY)
     while (this.#underWay.size < windowMax && !this.#connection.isBehind) {
       const next = this.#waiting.shift()
-      if (next === undefined) return
+      if (next === undefined) {
+        assert(this.#waitingBytes === 0, 'where no packet waits no bytes do')
+        return
+      }
       this.#waitingBytes -= next.packet.length
       const packetId = this.#nextPacketId()
       setPacketId(next.packet, packetId)
@@ -106,6 +110,7 @@ export class Deliveries {
     for (const { resolve } of this.#waiting) resolve('gone')
     this.#underWay.clear()
     this.#waiting.length = 0
+    this.#waitingBytes = 0
   }
 
   #nextPacketId(): number {

@@ -76,6 +76,8 @@ export function publishPacket(
     at += properties.length
   }
   packet.set(body, at)
+  // It was not cleared: what is not written would be bytes of others.
+  assert(at + body.length === packet.length, 'a packet is written to its end')
   return packet
 }
 

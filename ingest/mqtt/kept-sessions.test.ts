@@ -118,6 +118,16 @@ describe.each([4, 5] as const)('a kept session over MQTT level %i', (version) =>
     late(methodsWithQos1 | (2 << 4))
     expect([session.listensTo('methods'), told]).toEqual([true, ['+twinAnswers', '+methods']])
   })
+
+  test('may be sent to before the client has subscribed again, where it becomes known meanwhile', async () => {
+    const { connect, away, late } = setUp(version)
+    away()
+    const { packets, session, subscribe } = connect(0, expiry)
+    late(methodsWithQos1)
+    await session.send({ feed: 'methods', name: 'x', requestId: '1', body: Buffer.alloc(0) })
+    subscribe(methodFilter, 1)
+    expect(packets().map(({ cmd }) => cmd)).toEqual(['connack', 'publish', 'suback'])
+  })
 })
 
 describe('a kept session over MQTT 5.0', () => {

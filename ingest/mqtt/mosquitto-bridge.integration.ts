@@ -7,6 +7,7 @@ import { findMosquitto, mosquittoMissing, startMosquitto } from '#infra/testbed/
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { type Edge, startEdge } from '#ingest/edge.ts'
 import { CapturingLog, listeningEdgeOptions } from '#ingest/edge-fixture.ts'
+import { freePort } from '#runtime/free-ports.ts'
 
 const run = promisify(execFile)
 const mosquitto = serverFor('mosquitto', mosquittoMissing)
@@ -22,6 +23,16 @@ afterEach(async () => {
   broker = undefined
   edge = undefined
 })
+
+const bodies = Array.from({ length: 200 }, (_, index) => String(index))
+
+/** As a client of the broker beside it. */
+async function publishAll({ port }: RunningBroker): Promise<void> {
+  const publisher = ['-p', String(port), '-t', 'sensors/hall', '-q', '1', '-l']
+  const publishing = run(findMosquitto('mosquitto_pub') ?? '', publisher)
+  publishing.child.stdin?.end(`${bodies.join('\n')}\n`)
+  await publishing
+}
 
 describe.skipIf(mosquitto.skip)(`a bridge of mosquitto ${mosquitto.note}`, () => {
   test.each([
@@ -44,11 +55,7 @@ describe.skipIf(mosquitto.skip)(`a bridge of mosquitto ${mosquitto.note}`, () =>
     ])
     const rows = () => log.envelopes().map(({ body, systemProperties: { topic } }) => [topic, String(body)])
     await expect.poll(rows, { timeout: 30_000 }).toEqual([[state, '1']])
-    const publisher = ['-p', String(broker.port), '-t', 'sensors/hall', '-q', '1', '-l']
-    const publishing = run(findMosquitto('mosquitto_pub') ?? '', publisher)
-    const bodies = Array.from({ length: 200 }, (_, i) => String(i))
-    publishing.child.stdin?.end(`${bodies.join('\n')}\n`)
-    await publishing
+    await publishAll(broker)
     await expect.poll(() => rows().length, { timeout: 30_000 }).toBe(1 + bodies.length)
     expect(rows().slice(1)).toEqual(bodies.map((body) => ['sensors/hall', body]))
     expect(new Set(log.envelopes().map(({ deviceId }) => deviceId))).toEqual(new Set([bridgeId]))
@@ -57,5 +64,25 @@ describe.skipIf(mosquitto.skip)(`a bridge of mosquitto ${mosquitto.note}`, () =>
     process.kill(broker.pid, 'SIGKILL')
     await expect.poll(() => rows().at(-1)).toEqual([state, '0'])
     expect(log.envelopes().at(-1)?.properties).toEqual({ 'mqtt-retain': 'true', 'iothub-MessageType': 'Will' })
+  })
+
+  test('what its clients publish while the edge is away comes once it is back, in order', async () => {
+    const mqttPort = await freePort()
+    const log = new CapturingLog()
+    edge = await startEdge({ ...listeningEdgeOptions(log), mqttPort })
+    broker = await startMosquitto([
+      'connection up',
+      `address 127.0.0.1:${mqttPort}`,
+      `remote_clientid ${bridgeId}`,
+      'topic sensors/# out 1',
+      'restart_timeout 1',
+      'try_private false',
+    ])
+    await expect.poll(() => log.envelopes().length, { timeout: 30_000 }).toBe(1)
+    await edge.close()
+    await publishAll(broker)
+    edge = await startEdge({ ...listeningEdgeOptions(log), mqttPort })
+    const published = () => log.envelopes().filter(({ systemProperties: { topic } }) => topic === 'sensors/hall')
+    await expect.poll(() => published().map(({ body }) => String(body)), { timeout: 30_000 }).toEqual(bodies)
   })
 })

@@ -4,6 +4,7 @@
  *   200   Export…ServiceResponse { 1 partial_success { 1 rejected (varint), 2 error_message } }     empty where nothing was rejected
  *   4xx   Status { 1 code (varint), 2 message }                                                     503 and 429 are sent again, all else is not
  */
+import { withChallenge } from '#ingest/http/credential.ts'
 import { RateExceeded } from '#ingest/quotas/quotas.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
@@ -62,7 +63,8 @@ export function otlpFaultAnswer(error: unknown, request: HttpRequest): HttpAnswe
   if (!isPenstockError(error)) throw error
   const { status } = hubFaultOf(error)
   const seconds = error instanceof RateExceeded ? Math.ceil(error.retryAfterMs / 1000) : status === 503 ? 1 : 0
-  return statusAnswer(status, error.message, request, seconds > 0 ? { 'Retry-After': String(seconds) } : {})
+  const headers: Record<string, string> = seconds > 0 ? { 'Retry-After': String(seconds) } : {}
+  return withChallenge(statusAnswer(status, error.message, request, headers))
 }
 
 function statusAnswer(

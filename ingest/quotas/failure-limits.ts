@@ -57,6 +57,7 @@ export class FailureLimits {
       if (this.#lookups.size >= this.#entriesMax) forgetOldest(this.#lookups)
       bucket = new TokenBucket(perSecond, perSecond, nowMs)
       this.#lookups.set(network, bucket)
+      assert(this.#lookups.size <= this.#entriesMax, 'the oldest network is forgotten for a new one')
     }
     const waitMs = bucket.waitMs(nowMs)
     if (waitMs <= msMax) bucket.take(1, nowMs)

@@ -85,6 +85,16 @@ describe('quotas of single devices that change', () => {
   })
 })
 
+test('who ends with a chunk is charged for it, and holds no buckets that its device got meanwhile', () => {
+  const { quotas } = quotasOf(device({ messagesPerSecond: 10 }))
+  const meter = quotas.openMeter('d')
+  meter.close()
+  quotas.override([{ deviceId: 'd', messagesPerSecond: 5, bytesPerSecond: undefined, connectionsPerMinute: undefined }])
+  meter.charge(1, 1, 1_700_000_000_000)
+  expect(quotas.bucketsOf('d')).toMatchObject({ connected: 0 })
+  expect(() => meter.close()).toThrow('a meter is closed once')
+})
+
 describe('where more devices have quotas than are kept', () => {
   /** As many devices that owe as fill what is kept but for `left`. */
   const fill = (quotas: Quotas, left: number) => {

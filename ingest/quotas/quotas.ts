@@ -330,6 +330,7 @@ export class Meter {
   #version: number
   #messages = 0
   #bytes = 0
+  #isClosed = false
 
   constructor(quotas: Quotas, deviceId: string | undefined, device: DeviceBuckets | undefined) {
     this.#quotas = quotas
@@ -356,15 +357,23 @@ export class Meter {
 
   #follow(): void {
     this.#version = this.#quotas.version
+    // Whoever ends with a chunk is charged for it once it has ended. Buckets that it took then it would hold for ever.
+    if (this.#isClosed) return
     const device = this.#deviceId === undefined ? undefined : this.#quotas.bucketsOf(this.#deviceId)
     if (device === this.#device) return
-    if (this.#device !== undefined) this.#device.connected--
+    this.#release()
     if (device !== undefined) device.connected++
     this.#device = device
   }
 
   close(): void {
+    assert(!this.#isClosed, 'a meter is closed once')
+    this.#isClosed = true
     this.report()
+    this.#release()
+  }
+
+  #release(): void {
     if (this.#device === undefined) return
     assert(this.#device.connected > 0, 'a meter that is closed was counted')
     this.#device.connected--

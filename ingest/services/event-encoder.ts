@@ -90,7 +90,10 @@ export class EventEncoder {
     const suffix = this.#suffixOf(scan)
     const bytesMax = deliveryAnnotations.length + this.#messageBytesMax(scan, suffix, scan.bodyEnd - scan.bodyStart)
     const bytes = Buffer.allocUnsafe(bytesMax)
-    return bytes.subarray(0, this.#message(bytes, 0, scan, sequence, suffix, deliveryAnnotations))
+    const end = this.#message(bytes, 0, scan, sequence, suffix, deliveryAnnotations)
+    // Bytes beyond the end of a buffer are dropped without an error.
+    assert(end <= bytes.length, `a message of ${end} bytes is no longer than was reckoned, ${bytes.length}`)
+    return bytes.subarray(0, end)
   }
 
   #messageBytesMax(scan: EnvelopeScan, suffix: Suffix, bodyBytes: number): number {

@@ -13,6 +13,7 @@ import { faultOf } from '#ingest/session/fault.ts'
 import type { EventHub, FoundStart, PartitionRuntime, ShownRecord } from '#pipeline/reading/reading.ts'
 import { indexOf, offsetOf, sequenceOf } from '#pipeline/reading/reading.ts'
 import { EnvelopeScan } from '#pipeline/routing/select/envelope-scan.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError } from '#schemas/errors.ts'
@@ -124,6 +125,11 @@ export class PartitionReader implements MessageSource {
       link.detach(faultOf(error))
       return
     }
+    if (error.code === 'READING_POSITION_INVALID') {
+      logger.warn('a reader ends, since its position is of another log', { hub: hub.name, partition, error })
+      link.detach(error)
+      return
+    }
     logger.warn('a reader cannot read on yet', { hub: hub.name, partition, error })
     if (link.isOpen) this.#cancelWait = clock.after(limits.readingRetryMs, () => this.#goOn())
   }
@@ -131,6 +137,7 @@ export class PartitionReader implements MessageSource {
   /** HOT: per message. */
   #slice(record: ShownRecord): void {
     const { encoder, link } = this.#options
+    assert(record.offset >= this.#offset, `a reader at offset ${this.#offset} does not go back to ${record.offset}`)
     if (record.offset !== this.#offset) this.#enter(record.offset)
     if (record.edition !== this.#edition) this.#enterEdition(record.edition)
     // The record may have been awaited.
@@ -210,6 +217,7 @@ export class PartitionReader implements MessageSource {
   #flush(messages: number): void {
     const { encoder, link, onSent } = this.#options
     if (messages === 0) return
+    assert(encoder.length <= encoder.bytes.length, 'the transfers of a slice lie in their buffer')
     link.session.writeTransfers(Buffer.from(encoder.bytes.subarray(0, encoder.length)), messages, messages)
     link.spend(messages)
     onSent(messages)

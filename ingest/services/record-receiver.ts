@@ -11,6 +11,7 @@ import type { MessageSource, OutgoingLink, SendOutcome } from '#ingest/amqp/outg
 import { faultOf } from '#ingest/session/fault.ts'
 import { writeMessage } from '#runtime/amqp/message.ts'
 import { symbol } from '#runtime/amqp/write-values.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { limits } from '#schemas/limits.ts'
 import { refusalIn, type ServiceAnswer, type ServiceRequest } from './service-requests.ts'
@@ -86,6 +87,7 @@ export class RecordReceiver implements MessageSource {
   #send({ headers, body }: ServiceAnswer): void {
     const { link } = this.#options
     const lock = textOf(headers.etag).replaceAll('"', '')
+    assert(lock !== '', 'the service API gives records under a lock: without one they are never settled')
     const tag = randomBytes(16)
     const payload = writeMessage({
       properties: {

@@ -2,6 +2,7 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { createSasToken } from '#control/auth/sas-token.ts'
+import { rights } from '#control/rest/rights.ts'
 import {
   attachFrame,
   flowFrame,
@@ -130,6 +131,33 @@ describe('who may', () => {
     )
     expect([narrow.statuses, conditionsIn(await settled(narrow.client))]).toEqual([[200], ['amqp:unauthorized-access']])
   })
+
+  test.each(rights)(
+    'a policy with the right %s alone has every link of services if it is ServiceConnect, else none',
+    async (right) => {
+      const fixture = servicesFixture({ requests: async () => ({ status: 204, headers: {}, body: Buffer.alloc(0) }) })
+      const [policy] = fixture.trust.now.policies
+      fixture.trust.now = {
+        policies: [{ ...(policy ?? expect.fail()), name: 'single', rights: [right] }],
+        authorities: [],
+      }
+      const links = [...addresses, '/messages/devicebound', '$management'].entries()
+      for (const [index, address] of links) {
+        const { client } = await clientWith(fixture, tokenFor('localhost', 'single'))
+        const receives = index < addresses.length
+        client.say(attachFrame(0, 2, address, { receives }))
+        const told = conditionsIn(await settled(client))
+        // What is not there, or elsewhere, is told to who may know.
+        const wanted = address.includes('nowhere')
+          ? ['amqp:not-found']
+          : address.includes('/$management')
+            ? ['amqp:link:redirect']
+            : []
+        expect([address, told]).toEqual([address, right === 'ServiceConnect' ? wanted : ['amqp:unauthorized-access']])
+        client.connection.onClosed()
+      }
+    },
+  )
 
   test('a token for all devices is held for devices, whatever its policy may do for services', async () => {
     const { client, statuses } = await clientWith(servicesFixture(), tokenFor('localhost/devices', 'device'))
@@ -338,6 +366,15 @@ describe('a reader', () => {
     )
     const [flow] = ofKind(await settled(client), performatives.flow)
     expect([flow?.performative.number(5), flow?.performative.number(6)]).toEqual([5, 0])
+  })
+
+  test('whose position is of a log that was made anew, and has not grown as far, is told so', async () => {
+    const { client, memoryLog } = await reading(3)
+    client.say(flowFrame(0, 2, 100))
+    expect(bodies(await settled(client))).toHaveLength(30)
+    memoryLog.store.makeAnew()
+    await appendBatch(memoryLog, 0, [{ body: Buffer.from('of another log') }])
+    await expect.poll(async () => conditionsIn(await client.answers())).toEqual(['com.microsoft:argument-error'])
   })
 
   test('grants as many as a number can say, and knows large messages by tags of their own', async () => {

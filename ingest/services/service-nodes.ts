@@ -9,6 +9,7 @@ import type { SeatConnection } from '#ingest/amqp/seats.ts'
 import type { OpenServiceSide, ServiceSide } from '#ingest/amqp/service-side.ts'
 import type { AmqpSession } from '#ingest/amqp/session.ts'
 import type { EventHub } from '#pipeline/reading/reading.ts'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { type AskForCommand, CommandSender } from './command-sender.ts'
@@ -192,6 +193,8 @@ class ServiceNodes implements ServiceSide {
         `the name of a consumer group has at most ${limits.consumerGroupLengthMax} characters`,
       )
     const start = await hub.find(partition, startPositionFrom(selector))
+    const isNumber = Number.isSafeInteger(start.sequence) && start.sequence >= 0
+    assert(isNumber, `a reader begins with a number, and not with ${start.sequence}`)
     if (link.isClosed) return
     const place = `${hub.name}/${group.toLowerCase()}/${partition}`
     const leave = services.readers.enter(place, epoch, (error) => link.detach(error))

@@ -2,6 +2,7 @@
  * What services do over AMQP is what they do over HTTP: the service API decides, audits and answers, and here it is only said in other
  * words.
  */
+import { assert } from '#runtime/assert.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
 
 /** A request to the service API, as a service would send it. */
@@ -39,6 +40,7 @@ const codes: Readonly<Record<number, ErrorCode>> = {
 
 /** What an answer refuses; `undefined`: it does not. */
 export function refusalIn({ status, body }: ServiceAnswer): PenstockError | undefined {
+  assert(status >= 200, `the service API answers with a status that is final, and not ${status}`)
   if (status < 300) return undefined
   return new PenstockError(codes[status] ?? 'AUTH_DIRECTORY_UNAVAILABLE', messageIn(body) ?? `status ${status}`)
 }

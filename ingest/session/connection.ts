@@ -179,6 +179,7 @@ export abstract class Connection implements EdgeConnection, Receiver {
 
   /** Reads nothing for `waitMs`, then calls `go`. */
   protected waitForQuota(waitMs: number, go: () => void): void {
+    assert(!this.isClosed(), 'a connection that has ended waits for nothing: what it waited for would begin it anew')
     this.#shaping?.()
     this.transport.pause()
     this.#shaping = this.edge.clock.after(waitMs, () => {

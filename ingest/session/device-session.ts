@@ -28,6 +28,7 @@ export class DeviceSession implements Session {
   /** The name under which it is held; empty before. */
   #id = ''
   #subscriptions: Subscriptions = noSubscriptions
+  #isEnded = false
   readonly #kept: KeptIdentity | undefined
   /** 0: its subscriptions end with the connection; `undefined`: never. */
   #keptSeconds: number | undefined = 0
@@ -80,6 +81,7 @@ export class DeviceSession implements Session {
 
   /** It proved itself anew, on the same connection. */
   renew({ expiresAtMs = Number.POSITIVE_INFINITY, watch }: Principal): void {
+    assert(!this.#isEnded, 'who has ended is not watched anew: nobody would end the watch')
     this.#endWatch?.()
     this.#expiresAtMs = expiresAtMs
     this.#endWatch = watch?.((error) => this.carrier.fail(error))
@@ -154,6 +156,8 @@ export class DeviceSession implements Session {
 
   /** Called once, when its carrier has ended. @param reason as `OnPresence` has it */
   end(reason: string): void {
+    assert(!this.#isEnded, 'a session ends once')
+    this.#isEnded = true
     this.#endWatch?.()
     this.#kept?.end()
     this.meter.close()
@@ -174,6 +178,7 @@ export class DeviceSession implements Session {
   }
 
   #listen(feed: Feed, qos: Qos): void {
+    assert(!this.#isEnded, 'who has ended listens to nothing more: capabilities would never forget it')
     this.#subscriptions = withFeed(this.#subscriptions, feed, qos)
     this.#edge.capabilities.subscribed(this, feed)
   }

@@ -1,4 +1,5 @@
 import type { NameHolder, NameRoom } from '#ingest/session/name-room.ts'
+import { assert } from '#runtime/assert.ts'
 import { limits } from '#schemas/limits.ts'
 import type { Metric } from './payload-shape.ts'
 import type { SparkplugTopic } from './sparkplug-topic.ts'
@@ -81,6 +82,7 @@ export class MetricNames implements NameHolder {
   /** The connection has ended. */
   close(): void {
     for (const key of [...this.#nodes.keys()]) this.#forget(key)
+    assert(this.bytes === 0, `a connection that has ended remembers nothing, and not ${this.bytes} bytes of names`)
   }
 
   /** `undefined`: there is no room. */

@@ -104,7 +104,7 @@ async function measureLive(record: BenchRecord, page: PageForTests, load: LoadOp
 }
 
 async function measureFleet(record: BenchRecord, page: PageForTests): Promise<void> {
-  const firstCell = `document.querySelector('tbody tr td')?.innerText ?? ''`
+  const firstCell = `(document.querySelector('tbody tr td')?.innerText ?? '')`
   const until = (condition: string): string =>
     `new Promise((resolve) => { const look = () => (${condition}) ? resolve(performance.now()) : requestAnimationFrame(look); look() })`
   record.add(

@@ -22,9 +22,13 @@ export class DesiredExchange extends DeviceExchange {
 
   /** A device that listens for the first time reads its twin, and hears of each change from there on. */
   override onListening(isFirst: boolean): void {
-    this.#isNewConnection = true
     if (isFirst) this.device.publish('$iothub/twin/GET/?$rid=first', '')
     else this.becomeReady()
+  }
+
+  /** Not once it listens again: what was kept of its session may become known, and be told, while its SUBSCRIBE is under way. */
+  override onLost(): void {
+    this.#isNewConnection = true
   }
 
   protected async send(number: number): Promise<Settlement> {

@@ -54,3 +54,11 @@ it(`writes the same bytes as kafkajs (SEED=${seed})`, async () => {
     expect(batch.count).toBe(count)
   }
 })
+
+it('that has no record, or a sequence that Kafka cannot count, is not sent', async () => {
+  const origin = { producerId: '1', producerEpoch: 0, firstSequence: 0 }
+  const batch = new RecordBatch('none')
+  await expect(batch.encode(origin)).rejects.toThrow('a record batch has a record')
+  batch.append(null, Buffer.from('x'), [], timeMs)
+  await expect(batch.encode({ ...origin, firstSequence: 2 ** 31 })).rejects.toThrow('a sequence is a number of 31 bits')
+})

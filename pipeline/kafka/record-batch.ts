@@ -11,6 +11,7 @@
 import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
 import { gzip, zstdCompress } from 'node:zlib'
+import { assert } from '#runtime/assert.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd'
 export type RecordHeader = readonly [name: string, value: string]
@@ -75,6 +76,7 @@ export class RecordBatch {
       this.#measure(headers)
     this.#reserve(varintBytesMax + bodyBytes)
     this.#varint(zigzag(bodyBytes))
+    const bodyStart = this.#length
     this.#records[this.#length++] = 0
     this.#varint(timeDelta)
     this.#varint(offsetDelta)
@@ -85,10 +87,14 @@ export class RecordBatch {
       this.#text(headers[index]?.[0] ?? '', this.#lengths[2 * index] ?? 0)
       this.#text(headers[index]?.[1] ?? '', this.#lengths[2 * index + 1] ?? 0)
     }
+    // A reader takes what lies behind it for the next record.
+    assert(this.#length - bodyStart === bodyBytes, 'a record has as many bytes as stand before it')
   }
 
   /** The batch as it goes into a request; it may be asked for again. */
   async encode({ producerId, producerEpoch, firstSequence }: BatchOrigin): Promise<Buffer> {
+    assert(this.#count > 0, 'a record batch has a record')
+    assert(firstSequence >= 0 && firstSequence < 2 ** 31, 'a sequence is a number of 31 bits')
     const records = await compressed[this.#compression](this.#records.subarray(0, this.#length))
     const batch = Buffer.allocUnsafe(headBytes + records.length)
     batch.writeBigInt64BE(0n, 0)

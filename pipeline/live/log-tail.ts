@@ -7,9 +7,10 @@
  * counted. A record says how many messages it has without being decoded; of records that were not even read, the count is
  * estimated by the last ones that were.
  */
-
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { messagesOfBatch } from '#schemas/batch.ts'
@@ -40,6 +41,9 @@ export interface Watch {
   readonly hasEnded: boolean
 }
 
+/** Decoding goes on in the next turn of the event loop after so long, which is looked at once in so many messages. */
+const sliceMs = 2
+const messagesUnwatched = 16
 /** What a message costs without its body. */
 const messageBytes = 200
 
@@ -125,24 +129,38 @@ export class LogTail {
       const records = await this.#options.log.read(partition, start, limits.tailReadBytesMax)
       // What cannot be read yet is read next time, as is what was appended meanwhile.
       const last = records.at(-1)?.offset
+      assert(last === undefined || last >= start, `records from ${start} on are read, and not up to ${last}`)
       this.#positions.set(partition, last === undefined ? start : Math.max(next, last + 1))
       skip(viewers, (start - position) * this.#recordMessages)
-      for (const record of records) this.#show(partition, record, viewers)
+      for (const record of records) await this.#show(partition, record, viewers)
       if (last !== undefined) skip(viewers, Math.max(next - 1 - last, 0) * this.#recordMessages)
     }
   }
 
-  #show(partition: number, { offset, stamp, value }: LogRecord, viewers: readonly TailViewer[]): void {
+  async #show(partition: number, record: LogRecord, viewers: readonly TailViewer[]): Promise<void> {
+    const { offset, stamp, value } = record
     this.#recordMessages = stamp.messageCount
     const wanting = this.#mayDecode() ? viewers.filter((viewer) => viewer.hasRoom()) : []
     for (const viewer of viewers) if (!wanting.includes(viewer)) viewer.skip(stamp.messageCount)
     if (wanting.length === 0) return
-    const beganMs = this.#options.clock.monotonicMs()
+    const { clock } = this.#options
+    let left = stamp.messageCount
+    let beganMs = clock.monotonicMs()
     for (const { envelope } of messagesOfBatch(value)) {
+      left--
       this.#decodeBytes += envelope.body.byteLength + messageBytes
       for (const viewer of wanting) viewer.offer(partition, offset, envelope)
+      if (wanting.every(({ isFull }) => isFull)) break
+      if (left === 0 || left % messagesUnwatched > 0) continue
+      const tookMs = clock.monotonicMs() - beganMs
+      if (tookMs < sliceMs) continue
+      this.#decodeMs += tookMs
+      // Devices do not wait for a whole record.
+      await nextTurn()
+      beganMs = clock.monotonicMs()
     }
-    this.#decodeMs += this.#options.clock.monotonicMs() - beganMs
+    this.#decodeMs += clock.monotonicMs() - beganMs
+    skip(wanting, left)
   }
 
   /** Whether this second has time left for it. A few messages are always shown, however little of the processor this one gets. */

@@ -1,3 +1,4 @@
+import { assert } from '#runtime/assert.ts'
 import type { BatchStamp, RetentionPolicy } from './log.ts'
 
 export interface KeptRecord {
@@ -48,5 +49,7 @@ export function planRetention(
     removed++
     bytesLeft -= record.bytes
   }
+  // Bytes that were counted wrong would keep records from being removed, or remove those that nobody has delivered.
+  assert(bytesLeft >= 0, `a partition of ${bytes} bytes does not lose ${bytes - bytesLeft}`)
   return { removed, lost, bytesLeft }
 }

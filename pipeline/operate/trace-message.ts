@@ -9,6 +9,7 @@
 import type { BatchStamp, Log, LogRecord } from '#pipeline/log/log.ts'
 import { walkLog } from '#pipeline/reading/log-walk.ts'
 import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
+import { assert } from '#runtime/assert.ts'
 import { type Envelope, envelopesOfBatch } from '#schemas/batch.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
@@ -106,6 +107,10 @@ async function messageOfRow(
   const partition = Number(row.partition)
   const rangeOffset = Number(row.range_offset)
   const storedAt = Number(row.stored_at)
+  assert(
+    [head.enqueuedAtMs, partition, rangeOffset, storedAt].every(Number.isSafeInteger),
+    'a row that is traced has times and a place',
+  )
   const { first, next } = ranges[partition] ?? { first: 0, next: 0 }
   let record: TracedMessage['record']
   const isAfter = ({ stamp }: LogRecord) => record !== undefined || stamp.enqueuedAtMsFirst > head.enqueuedAtMs

@@ -85,6 +85,12 @@ describe('an endpoint against the log', () => {
     expect(isEndpointVerified([verdict])).toBe(false)
   })
 
+  test('an endpoint that tells what it holds out of order is not believed: what is there would be called missing', async () => {
+    await expect(verdictOf([held(3, 3, 3), held(0, 2, 3), held(4, 4, 1)])).rejects.toThrow(
+      'what is held from 3 to 5 is not at 0',
+    )
+  })
+
   test('batches from before the routes in force are no false alarm, and it is said since when they are', async () => {
     const routesSinceMs = stampAt(2).enqueuedAtMsLast + 1
     const verdict = await verdictOf([held(0, 2, 12), held(3, 3, 3), held(4, 4, 1)], routesSinceMs)

@@ -17,6 +17,7 @@ import { offsetAt } from '#pipeline/reading/offset-at.ts'
 import { type LetteredBatch, listLetteredBatches } from '#pipeline/workers/dead-letters/dead-letter-states.ts'
 import { DeliveredSequences } from '#pipeline/workers/delivered-sequences.ts'
 import type { RoutedLog } from '#pipeline/workers/routed/routed-log.ts'
+import { assert } from '#runtime/assert.ts'
 
 const readBytesMax = 32 * 1024 * 1024
 const faultyOffsetsMax = 10
@@ -112,9 +113,17 @@ class EndpointCheck {
 
   async read(partition: number, from: number, end: number, letters: ReadonlyMap<number, LetteredBatch>): Promise<void> {
     const held = this.#options.held(partition, from, end)[Symbol.asyncIterator]()
+    let before = from
     const following = async () => {
       const { done, value } = await held.next()
-      return done ? undefined : value
+      if (done) return undefined
+      // Out of their order, what is there would be called missing.
+      assert(
+        value.offset >= before && value.offset < end,
+        `what is held from ${before} to ${end} is not at ${value.offset}`,
+      )
+      before = value.offset
+      return value
     }
     this.#next = await following()
     const walk = { partition, from, end, readBytesMax }

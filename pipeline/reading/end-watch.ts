@@ -40,7 +40,9 @@ export class EndWatch {
       // A log that is away is looked at again; its readers have nothing to do meanwhile.
       const ranges = await this.#log.ranges().catch(() => [])
       for (const waiter of [...this.#waiters]) {
-        if ((ranges[waiter.partition]?.next ?? 0) <= waiter.offset) continue
+        // Where the log ends before it, it may be another one, which who waits has to learn.
+        const next = ranges[waiter.partition]?.next ?? waiter.offset
+        if (next === waiter.offset) continue
         this.#waiters.delete(waiter)
         waiter.action()
       }

@@ -35,6 +35,9 @@ export class LogHub implements EventHub, RecordSource {
   readonly name: string
   readonly #options: LogHubOptions
   readonly #ends: EndWatch
+  #logId: string | undefined
+  /** How often the log was found to be another one. */
+  #replacements = 0
 
   constructor(options: LogHubOptions) {
     assert(limits.recordMessagesMax === 65_536, 'every message of a record has a sequence number of its own')
@@ -47,22 +50,28 @@ export class LogHub implements EventHub, RecordSource {
     return this.#options.log.partitionCount
   }
 
+  /** Both only grow: neither what routes said before is shown again, nor what lay under the same offsets of another log. */
   get revision(): number {
-    return this.#options.view.revision
+    return this.#options.view.revision + this.#replacements
   }
 
   async runtime(partition: number): Promise<PartitionRuntime> {
     const { first, next } = await this.#range(partition)
     const last = first < next ? await this.#readOne(partition, next - 1) : undefined
+    const sequenceFirst = sequenceOf(first, 0)
+    const sequenceLast =
+      last === undefined ? sequenceOf(next, 0) - 1 : sequenceOf(last.offset, last.stamp.messageCount - 1)
+    assert(sequenceLast >= sequenceFirst - 1, `what is kept from ${sequenceFirst} on does not end at ${sequenceLast}`)
     return {
       isEmpty: first === next,
-      sequenceFirst: sequenceOf(first, 0),
-      sequenceLast: last === undefined ? sequenceOf(next, 0) - 1 : sequenceOf(last.offset, last.stamp.messageCount - 1),
+      sequenceFirst,
+      sequenceLast,
       enqueuedAtMsLast: last?.stamp.enqueuedAtMsLast,
     }
   }
 
   async find(partition: number, position: StartPosition): Promise<FoundStart> {
+    await this.#lookWhichLog()
     const range = await this.#range(partition)
     switch (position.from) {
       case 'oldest':
@@ -90,6 +99,8 @@ export class LogHub implements EventHub, RecordSource {
   async read(partition: number, offset: number): Promise<readonly LogRecord[]> {
     const { log, logger } = this.#options
     const { first, next } = await this.#range(partition)
+    // Of this log nobody can have read so far, and nothing would come before it has grown as far.
+    if (offset > next && (await this.#lookWhichLog())) throw invalid(next)
     if (offset >= next) return []
     if (offset < first)
       logger.warn('retention removed what a reader had not read yet', {
@@ -109,19 +120,42 @@ export class LogHub implements EventHub, RecordSource {
       logger.error('a record is no batch; its readers get nothing of it', { hub: this.name, offset, error })
       return nothing
     })
+    assertNumbered(record, shown)
     return { offset, stamp, ...shown }
+  }
+
+  /** @returns whether readers may be left of a log that was there before */
+  async #lookWhichLog(): Promise<boolean> {
+    const id = await this.#options.log.id()
+    if (this.#logId !== undefined && this.#logId !== id) this.#replacements++
+    this.#logId = id
+    return this.#replacements > 0
   }
 
   async #range(partition: number): Promise<PartitionRange> {
     const range = (await this.#options.log.ranges())[partition]
     assert(range !== undefined, `the log tells what it keeps of each of its partitions, and of ${partition} too`)
+    assert(Number.isSafeInteger(sequenceOf(range.next, 0)), `offset ${range.next} has numbers that are exact`)
     return range
   }
 
   async #readOne(partition: number, offset: number): Promise<LogRecord | undefined> {
     const [record] = await this.#options.log.read(partition, offset, 1)
+    assert(
+      record === undefined || record.offset >= offset,
+      `what lies from ${offset} on is read, not ${record?.offset}`,
+    )
     return record
   }
+}
+
+/** Readers know messages by these numbers: one too high would be that of a message of the next record. */
+function assertNumbered({ offset, stamp }: LogRecord, { indexes }: ShownMessages): void {
+  const last = indexes?.at(-1) ?? -1
+  assert(
+    last < stamp.messageCount,
+    `record ${offset} of ${stamp.messageCount} messages shows none that is its ${last + 1}th`,
+  )
 }
 
 /** What retention removed is no fault of the reader, but nobody can have read what was never written. */

@@ -75,8 +75,9 @@ export interface EventHub {
   /**
    * The first record at `offset` or behind it; `undefined`: there is none yet. At once where the record is at hand. Corrupt records show
    * nothing.
+   * @throws READING_POSITION_INVALID of an offset of a log that was there before, which the one that is there now has not reached
    */
   recordAt(partition: number, offset: number): ShownRecord | undefined | Promise<ShownRecord | undefined>
-  /** Calls back once, as soon as there is a record at `offset` or behind it. @returns cancels it */
+  /** Calls back once, as soon as there is a record at `offset` or behind it, or the log ends before it. @returns cancels it */
   onRecord(partition: number, offset: number, action: () => void): () => void
 }

@@ -3,6 +3,7 @@
  * no more than its position. Bounded in bytes, the least recently used goes first; nothing depends on what is kept.
  */
 import type { LogRecord } from '#pipeline/log/log.ts'
+import { assert } from '#runtime/assert.ts'
 import { limits } from '#schemas/limits.ts'
 import type { ShownRecord } from './reading.ts'
 
@@ -71,6 +72,11 @@ export class RecordShelf {
     const records = known === undefined ? await source.read(partition, offset) : [known]
     const [first, ...ahead] = records
     if (first === undefined) return undefined
+    let before = offset - 1
+    for (const record of records) {
+      assert(record.offset > before, `records from ${offset} on lie behind one another, and ${record.offset} does not`)
+      before = record.offset
+    }
     for (const record of ahead) {
       const key = keyOf(source, partition, record.offset)
       if (!this.#kept.has(key)) this.#keep(key, { bytes: record.value.length, raw: record, shown: undefined })
@@ -98,6 +104,7 @@ export class RecordShelf {
 
   #forget(key: string): void {
     this.#bytes -= this.#kept.get(key)?.bytes ?? 0
+    assert(this.#bytes >= 0, 'what is dropped was counted when it was kept')
     this.#kept.delete(key)
   }
 }

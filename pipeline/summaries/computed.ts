@@ -1,4 +1,5 @@
-import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
+import { assert } from '#runtime/assert.ts'
 import { quoted } from '#schemas/clickhouse-text.ts'
 import { warehouseDatabase } from '#schemas/telemetry-table.ts'
 import type { Range, RowCounts } from './periods.ts'
@@ -44,7 +45,7 @@ export class Computed {
         `WHERE subject = ${quoted(this.#subject)} AND definition = ${quoted(this.#definition)} AND seconds = ${seconds} AND start >= toDateTime(${from}) AND start < toDateTime(${to}) ` +
         'GROUP BY period',
     )
-    return new Map(found.map(({ period, counted }) => [Number(period), Number(counted)]))
+    return rowCountsOf(found)
   }
 
   /** They were computed of at least so many rows. */
@@ -58,6 +59,15 @@ export class Computed {
       { async_insert: '0' },
     )
   }
+}
+
+/** What ClickHouse answered: rows by period. What is no count would differ from each, and be computed again for ever. */
+export function rowCountsOf(rows: readonly WarehouseRow[]): RowCounts {
+  const counts = new Map(rows.map(({ period, counted }) => [Number(period), Number(counted)]))
+  for (const [start, count] of counts)
+    assert(Number.isSafeInteger(start) && count >= 0, `a period of ${start} has a count of rows, and not ${count}`)
+  assert(counts.size === rows.length, 'a period is counted once')
+  return counts
 }
 
 /** Periods that have other rows than those of which they were computed. */

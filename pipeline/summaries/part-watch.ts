@@ -86,10 +86,12 @@ export class PartWatch {
 }
 
 function partFromRow(row: Readonly<Record<string, unknown>>): Part {
+  const blocks: Blocks = [numberOf(row.first), numberOf(row.last)]
+  assert(blocks[0] <= blocks[1], `the blocks of a part are ${blocks[0]} to ${blocks[1]}`)
   return {
     partition: String(row.partition_id),
     isNumberedInOrder: row.engine === 'MergeTree',
-    blocks: [numberOf(row.first), numberOf(row.last)],
+    blocks,
     fromMs: numberOf(row.from_s) * 1_000,
     toMs: numberOf(row.to_s) * 1_000 + 999,
     rows: numberOf(row.rows),

@@ -14,7 +14,7 @@ import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import { Computed, stale } from './computed.ts'
+import { Computed, rowCountsOf, stale } from './computed.ts'
 import type { PartLook, TablePartition } from './part-watch.ts'
 import { clipped, day, floored, hour, minute, type Range, type RowCounts, type Run, runsOf } from './periods.ts'
 import {
@@ -153,8 +153,7 @@ export class RollUps {
   }
 
   async #minuteCounts({ from, to }: Range): Promise<RowCounts> {
-    const rows = await this.#warehouse.query(minuteCountsQuery(from, to))
-    return new Map(rows.map(({ period, counted }) => [Number(period), Number(counted)]))
+    return rowCountsOf(await this.#warehouse.query(minuteCountsQuery(from, to)))
   }
 }
 

@@ -74,6 +74,10 @@ export class Courier {
       )
       const { first, last, messageCount } = selected.range
       assert(first === range.first && last === range.last, 'what is selected of a range is of that range')
+      assert(
+        Number.isSafeInteger(messageCount) && messageCount >= 0,
+        `what is selected is counted, not ${messageCount}`,
+      )
       assert(messageCount <= range.messageCount || revision !== undefined, 'no more is selected than there is')
       return selected
     } catch (error) {

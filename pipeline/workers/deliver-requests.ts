@@ -46,7 +46,11 @@ export async function deliverRequests(
   const delivery = new RequestDelivery(options, intent, commitIntent)
   await commitIntent(intent)
   let first = 0
+  let before: SelectedMessage | undefined
   for await (const messages of requestsOf(options.endpoint, selected)) {
+    const [head] = messages
+    assert(head && isBehind(head, before), 'requests have the messages of a range in their order [G-3]')
+    before = messages.at(-1)
     if (!(await delivery.settle({ messages, first }))) return 'ended'
     first += messages.length
   }
@@ -55,6 +59,10 @@ export async function deliverRequests(
     `a selection of ${selected.range.messageCount} messages has as many, not ${first}`,
   )
   return 'stored'
+}
+
+function isBehind({ offset, index }: SelectedMessage, before: SelectedMessage | undefined): boolean {
+  return before === undefined || offset > before.offset || (offset === before.offset && index > before.index)
 }
 
 /** Cuts what was selected into as much as one request may hold. */

@@ -92,7 +92,8 @@ export function noteFromText(topic: string, partition: number, first: number, te
   const logId = typeof fields.log === 'string' ? fields.log : undefined
   let split: Split | undefined
   if (fields.v === splitNoteVersion) {
-    if (!isCount(next) || !isCount(stored) || !isCount(given)) throw corrupt(topic, partition, first, text)
+    if (!isCount(next) || !isCount(stored) || !isCount(given) || stored > next)
+      throw corrupt(topic, partition, first, text)
     split = { next, stored, given }
   }
   if (fields.b === undefined) return { intent: undefined, split, delivered, logId }

@@ -170,6 +170,11 @@ class PartitionTask {
       return await this.#recoverLost(intent, error)
     }
     if (!records) return
+    // Without them nothing would be repeated, and the intent be taken for settled.
+    assert(
+      records.length > 0,
+      `the batches of an open intent up to ${intent.range.last} are there, or are said to be lost`,
+    )
     logger.info('open intent found', { partition, first: intent.range.first, last: intent.range.last })
     const outcome = await this.#deliver(intent, records, 'landing')
     metrics.series('penstock_worker_intents_replayed_total', { outcome }).add(1)

@@ -161,6 +161,11 @@ export class RangeReader {
       length++
     }
     this.#queue.splice(0, length)
+    // What stays counted would be room that is never free again.
+    assert(
+      this.#queue.length > 0 || this.#queueBytes === 0,
+      `no batch is left that could have ${this.#queueBytes} bytes`,
+    )
     this.#takenBytes = 0
     this.#change.happened()
   }

@@ -152,7 +152,8 @@ class BatchSplit {
     this.#split = from
     this.#open = open
     this.#lengthMax = Math.ceil((batch.messages?.length ?? 0) / 2)
-    assert(from.next <= this.#messageCount, `of a batch of ${this.#messageCount} messages not ${from.next} are settled`)
+    const settled = from.next + from.given
+    assert(settled <= this.#messageCount, `of a batch of ${this.#messageCount} messages not ${settled} are settled`)
   }
 
   async run(): Promise<'settled' | 'unreadable' | 'ended'> {
@@ -275,7 +276,12 @@ class BatchSplit {
   }
 
   #passPart(length: number, stored: number): void {
-    this.#split = { next: this.#split.next + length, stored: this.#split.stored + stored, given: 0 }
+    const next = this.#split.next + length
+    assert(
+      length >= stored && next <= this.#messageCount,
+      `a part of ${length} messages from ${next - length} on is none`,
+    )
+    this.#split = { next, stored: this.#split.stored + stored, given: 0 }
   }
 }
 

@@ -4,7 +4,7 @@ import { useAction } from '#console/data/use-action.ts'
 import { useLoad } from '#console/data/use-load.ts'
 import { Button } from '#console/parts/button.tsx'
 import { CodeBlock } from '#console/parts/code-block.tsx'
-import { Shown } from '#console/parts/empty.tsx'
+import { Empty, Shown } from '#console/parts/empty.tsx'
 import { Field, TextArea, TextInput } from '#console/parts/field.tsx'
 import { Badge, Notice, type Tone } from '#console/parts/notice.tsx'
 import { Card, Page } from '#console/parts/page.tsx'
@@ -31,19 +31,39 @@ export function ApiScreen({ query }: ScreenProps) {
         </Field>
       </Card>
       <Shown of={operations} lines={12}>
-        {(value) => (
-          <Card isFlush>
-            <ul class="operations">
-              {value
-                .filter(({ method, path, summary }) => `${method} ${path} ${summary}`.toLowerCase().includes(text))
-                .map((operation) => (
-                  <Entry key={`${operation.method} ${operation.path}`} operation={operation} query={query} />
-                ))}
-            </ul>
-          </Card>
-        )}
+        {(value) => <List operations={value.filter((operation) => textIn(operation).includes(text))} query={query} />}
       </Shown>
     </Page>
+  )
+}
+
+function textIn({ method, path, summary }: Operation): string {
+  return `${method} ${path} ${summary}`.toLowerCase()
+}
+
+function List({ operations, query }: { readonly operations: readonly Operation[]; readonly query: URLSearchParams }) {
+  if (operations.length === 0)
+    return (
+      <Card isFlush>
+        <Empty title="Nothing matches" icon="search" />
+      </Card>
+    )
+  // The hub's clients write some names in two ways.
+  const groups = new Map(operations.map(({ group }) => [group.toLowerCase(), group]))
+  return (
+    <>
+      {[...groups].map(([key, title]) => (
+        <Card key={key} title={title} isFlush>
+          <ul class="operations">
+            {operations
+              .filter(({ group }) => group.toLowerCase() === key)
+              .map((operation) => (
+                <Entry key={`${operation.method} ${operation.path}`} operation={operation} query={query} />
+              ))}
+          </ul>
+        </Card>
+      ))}
+    </>
   )
 }
 
@@ -65,7 +85,7 @@ function Entry({ operation, query }: { readonly operation: Operation; readonly q
 }
 
 function Detail({ operation }: { readonly operation: Operation }) {
-  const { description, parameters, hasBody, answers, method } = operation
+  const { description, parameters, body: asked, answers, method } = operation
   const [values, setValues] = useState<Readonly<Record<string, string>>>({})
   const [body, setBody] = useState('')
   const [answer, setAnswer] = useState<Answer>()
@@ -95,12 +115,17 @@ function Detail({ operation }: { readonly operation: Operation }) {
           ))}
         </div>
       )}
-      {hasBody && (
-        <Field label="Body">
-          <TextArea rows={6} value={body} onInput={setBody} />
+      {asked !== undefined && (
+        <Field label="Body" hint={asked.type}>
+          <TextArea rows={8} value={body} onInput={setBody} />
         </Field>
       )}
       <div class="row">
+        {asked !== undefined && asked.form !== '' && (
+          <Button disabled={body !== ''} onClick={() => setBody(asked.form)}>
+            Put in its form
+          </Button>
+        )}
         <Button type="submit" kind={method === 'GET' ? 'primary' : 'danger'} isBusy={call.isRunning}>
           {method === 'GET' ? 'Try it' : 'Try it, for real'}
         </Button>

@@ -2,9 +2,11 @@ import { useState } from 'preact/hooks'
 import { answerOf } from '#console/data/call.ts'
 import { saveText } from '#console/data/save-text.ts'
 import { useLoad } from '#console/data/use-load.ts'
+import { useSettled } from '#console/data/use-settled.ts'
 import { Button } from '#console/parts/button.tsx'
 import { Empty, Shown } from '#console/parts/empty.tsx'
-import { Choice, Field, TextInput } from '#console/parts/field.tsx'
+import { Choice, Field, TextInput, TimeInput } from '#console/parts/field.tsx'
+import { Moment } from '#console/parts/moment.tsx'
 import { Badge, type Tone } from '#console/parts/notice.tsx'
 import { Card, Page } from '#console/parts/page.tsx'
 import { type Column, Table } from '#console/parts/table.tsx'
@@ -50,17 +52,17 @@ const check = listOf(
 
 const filters = ['kind', 'policy', 'from', 'path', 'since', 'until'] as const
 const kinds = [
-  ['', 'all'],
-  ['changed', 'changes'],
-  ['revealed', 'keys that were shown'],
-  ['refused', 'refusals'],
+  ['', 'All'],
+  ['changed', 'Changes'],
+  ['revealed', 'Keys that were shown'],
+  ['refused', 'Refusals'],
 ] as const
 
-async function readPage(query: URLSearchParams, continuation: string, signal: AbortSignal): Promise<AuditPage> {
+async function readPage(values: readonly string[], continuation: string, signal: AbortSignal): Promise<AuditPage> {
   const asked = new URLSearchParams()
-  for (const name of filters) {
-    const value = query.get(name)
-    if (value !== null && value !== '') asked.set(name, value)
+  for (const [index, name] of filters.entries()) {
+    const value = values[index] ?? ''
+    if (value !== '') asked.set(name, value)
   }
   const headers: Record<string, string> = continuation === '' ? {} : { 'x-ms-continuation': continuation }
   const response = await answerOf(`/audit?${asked}`, { headers, signal })
@@ -69,10 +71,11 @@ async function readPage(query: URLSearchParams, continuation: string, signal: Ab
 
 /** Who changed what, who was shown a key, and who was refused. */
 export function AuditScreen({ query }: ScreenProps) {
-  const key = filters.map((name) => query.get(name) ?? '')
+  const values = useSettled(filters.map((name) => query.get(name) ?? ''))
+  const key = values.join(' ')
   const [at, setAt] = useState<{ readonly key: string; readonly continuation: string }>()
-  const continuation = at?.key === key.join(' ') ? at.continuation : ''
-  const page = useLoad((signal) => readPage(query, continuation, signal), [...key, continuation])
+  const continuation = at?.key === key ? at.continuation : ''
+  const page = useLoad((signal) => readPage(values, continuation, signal), [values, continuation])
   const save = (rows: readonly Row[]): void =>
     saveText('penstock-audit.json', 'application/json', JSON.stringify(rows, undefined, 2))
   return (
@@ -92,8 +95,8 @@ export function AuditScreen({ query }: ScreenProps) {
           <Filter name="policy" label="Policy" query={query} />
           <Filter name="from" label="From address" query={query} />
           <Filter name="path" label="Path has" query={query} />
-          <Filter name="since" label="Since" query={query} placeholder="2026-01-31T12:00:00Z" />
-          <Filter name="until" label="Until" query={query} placeholder="2026-01-31T12:00:00Z" />
+          <TimeFilter name="since" label="Since" query={query} />
+          <TimeFilter name="until" label="Until" query={query} />
         </form>
       </Card>
       <Shown of={page}>
@@ -107,7 +110,7 @@ export function AuditScreen({ query }: ScreenProps) {
                   Reload
                 </Button>
                 <Button isLittle icon="down" disabled={rows.length === 0} onClick={() => save(rows)}>
-                  Export
+                  JSON
                 </Button>
               </>
             }
@@ -123,7 +126,7 @@ export function AuditScreen({ query }: ScreenProps) {
               <Button isLittle kind="quiet" disabled={continuation === ''} onClick={() => setAt(undefined)}>
                 Newest
               </Button>
-              <Button isLittle disabled={next === ''} onClick={() => setAt({ key: key.join(' '), continuation: next })}>
+              <Button isLittle disabled={next === ''} onClick={() => setAt({ key, continuation: next })}>
                 Older
               </Button>
             </div>
@@ -134,21 +137,24 @@ export function AuditScreen({ query }: ScreenProps) {
   )
 }
 
-function Filter(props: {
+interface FilterProps {
   readonly name: (typeof filters)[number]
   readonly label: string
   readonly query: URLSearchParams
-  readonly placeholder?: string
-}) {
-  const { name, label, query, placeholder } = props
+}
+
+function Filter({ name, label, query }: FilterProps) {
   return (
     <Field label={label}>
-      <TextInput
-        name={name}
-        value={query.get(name) ?? ''}
-        onInput={(value) => setQuery({ [name]: value })}
-        {...(placeholder !== undefined && { placeholder })}
-      />
+      <TextInput name={name} value={query.get(name) ?? ''} onInput={(value) => setQuery({ [name]: value })} />
+    </Field>
+  )
+}
+
+function TimeFilter({ name, label, query }: FilterProps) {
+  return (
+    <Field label={label}>
+      <TimeInput name={name} value={query.get(name) ?? ''} onInput={(value) => setQuery({ [name]: value })} />
     </Field>
   )
 }
@@ -159,7 +165,7 @@ function toneOf({ kind, status }: Row): Tone {
 }
 
 const columns: readonly Column<Row>[] = [
-  { title: 'When', isShort: true, cell: ({ timeUtc }) => new Date(timeUtc).toLocaleString() },
+  { title: 'When', isShort: true, cell: ({ timeUtc }) => <Moment atMs={Date.parse(timeUtc)} /> },
   { title: 'What', isShort: true, cell: (row) => <Badge tone={toneOf(row)}>{row.kind}</Badge> },
   {
     title: 'Request',

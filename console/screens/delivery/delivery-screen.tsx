@@ -1,11 +1,12 @@
 import { Fragment } from 'preact'
 import { readEndpoints } from '#console/data/endpoints.ts'
-import { amountText, bytesText, countText, durationText } from '#console/data/format.ts'
+import { amountText, bytesText, countedText, countText, durationText } from '#console/data/format.ts'
 import { type History, lineOf, pointsOf, useHistory } from '#console/data/history.ts'
 import { useLoad } from '#console/data/use-load.ts'
-import { Chart } from '#console/parts/chart.tsx'
+import { Chart, type Series } from '#console/parts/chart.tsx'
 import { Empty, Shown, Skeleton } from '#console/parts/empty.tsx'
 import { EndpointTable } from '#console/parts/endpoint-table.tsx'
+import { Ago } from '#console/parts/moment.tsx'
 import { Badge, Fault, Notice } from '#console/parts/notice.tsx'
 import { Card, Page } from '#console/parts/page.tsx'
 import { type Column, Table } from '#console/parts/table.tsx'
@@ -65,19 +66,21 @@ function Charts({ history }: { readonly history: History }) {
       <Card title="Age of the oldest message that is no row yet">
         <Chart
           label="age of the oldest undelivered message"
-          valueText={(seconds) => durationText(seconds * 1_000)}
-          valueMin={1}
-          series={[line('lag_seconds', 'oldest', 3)]}
+          isDuration
+          valueText={durationText}
+          valueMin={1_000}
+          series={[inMs(line('lag_seconds', 'oldest', 3))]}
         />
       </Card>
       <Card title="How long 99 of 100 messages took">
         <Chart
           label="99th percentile by stage"
-          valueText={(seconds) => durationText(seconds * 1_000)}
-          valueMin={0.1}
+          isDuration
+          valueText={durationText}
+          valueMin={100}
           series={[
-            slowest('acknowledge_seconds', 'until acknowledged', 1),
-            slowest('deliver_seconds', 'until a row', 2),
+            inMs(slowest('acknowledge_seconds', 'until acknowledged', 1)),
+            inMs(slowest('deliver_seconds', 'until a row', 2)),
           ]}
         />
       </Card>
@@ -88,6 +91,11 @@ function Charts({ history }: { readonly history: History }) {
   )
 }
 
+function inMs(line: Series): Series {
+  return { ...line, points: line.points.map(([atMs, seconds]) => [atMs, seconds && seconds * 1_000] as const) }
+}
+
+/** In the order of the way. */
 const stageNames: Readonly<Record<string, string>> = {
   append_seconds: 'accepted → durable on the log',
   acknowledge_seconds: 'accepted → acknowledged',
@@ -95,6 +103,8 @@ const stageNames: Readonly<Record<string, string>> = {
   store_seconds: 'read → a row',
   deliver_seconds: 'accepted → a row',
 }
+
+const placeOf = (name: string): number => Object.keys(stageNames).indexOf(name)
 
 function Stages({ history }: { readonly history: History }) {
   const lastTime = (values: readonly (number | undefined)[]): string => {
@@ -105,7 +115,7 @@ function Stages({ history }: { readonly history: History }) {
     <Table
       label="how long each stage takes"
       keyOf={({ name }) => name}
-      rows={history.quantiles}
+      rows={history.quantiles.toSorted((one, other) => placeOf(one.name) - placeOf(other.name))}
       columns={[
         { title: 'Stage', cell: ({ name }) => stageNames[name] ?? name },
         { title: 'p50', isNumber: true, cell: ({ p50 }) => lastTime(p50) },
@@ -157,12 +167,12 @@ function Partitions({ of: log, title }: { readonly of: LogDelivery; readonly tit
       note={`${log.topic} → ${log.table}`}
       actions={
         <Badge tone={log.oldestSeconds > 60 ? 'bad' : log.oldestSeconds > 5 ? 'warn' : 'good'}>
-          {log.records === 0 ? 'all delivered' : `${countText(log.messagesEstimated)} messages to come`}
+          {log.records === 0 ? 'all delivered' : `${countedText(log.messagesEstimated, 'message')} to come`}
         </Badge>
       }
     >
       {behind.length === 0 ? (
-        <p class="muted">All of {log.partitions.length} partitions are delivered.</p>
+        <p class="muted">All of it is delivered, in {countedText(log.partitions.length, 'partition')}.</p>
       ) : (
         <Table label={title} columns={partitionColumns} rows={behind} keyOf={({ partition }) => partition} />
       )}
@@ -179,7 +189,7 @@ function Views({ views }: { readonly views: NonNullable<Delivery['views']> }) {
       isFlush={views.length > 0}
       actions={
         <Badge tone={failing.length > 0 ? 'bad' : 'good'}>
-          {failing.length > 0 ? `${failing.length} fail` : `${views.length} views`}
+          {failing.length > 0 ? `failing: ${failing.length}` : countedText(views.length, 'view')}
         </Badge>
       }
     >
@@ -193,7 +203,15 @@ function Views({ views }: { readonly views: NonNullable<Delivery['views']> }) {
           rows={views}
           keyOf={({ name }) => name}
           columns={[
-            { title: 'View', cell: ({ name, target }) => (target === undefined ? name : `${name} → ${target}`) },
+            {
+              title: 'View',
+              cell: ({ name, target }) => (
+                <>
+                  {name}
+                  {target !== undefined && <small class="block muted">fills {target}</small>}
+                </>
+              ),
+            },
             {
               title: 'State',
               cell: ({ isFailing, failure }) =>
@@ -203,7 +221,7 @@ function Views({ views }: { readonly views: NonNullable<Delivery['views']> }) {
                   <>
                     <Badge tone={isFailing ? 'bad' : 'warn'}>{isFailing ? 'fails' : 'failed before'}</Badge>
                     <p class="small">
-                      {durationText(failure.secondsAgo * 1_000)} ago: {failure.text}
+                      <Ago atMs={Date.now() - failure.secondsAgo * 1_000} />: {failure.text}
                     </p>
                   </>
                 ),
@@ -233,7 +251,7 @@ function Room({ tables, disks, retention }: Pick<Delivery, 'tables' | 'disks' | 
           <Fragment key={table}>
             <dt>{table}</dt>
             <dd>
-              {countText(rows)} rows, {bytesText(bytes)}
+              {countedText(rows, 'row')}, {bytesText(bytes)}
             </dd>
           </Fragment>
         ))}
@@ -242,7 +260,7 @@ function Room({ tables, disks, retention }: Pick<Delivery, 'tables' | 'disks' | 
           {durationText(logHours * 3_600_000)}, at most {bytesText(logMegabytesPerPartition * 1_000_000)} a partition
         </dd>
         <dt>Telemetry is kept</dt>
-        <dd>{telemetryDays === 0 ? 'for ever' : `${countText(telemetryDays)} days`}</dd>
+        <dd>{telemetryDays === 0 ? 'for ever' : countedText(telemetryDays, 'day')}</dd>
       </dl>
     </Card>
   )

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import { agoText, bytesText, countText } from '#console/data/format.ts'
+import { agoText, bytesText, countedText, countText } from '#console/data/format.ts'
 import { useAction } from '#console/data/use-action.ts'
 import { type Loaded, useLoad } from '#console/data/use-load.ts'
 import { Button } from '#console/parts/button.tsx'
@@ -7,6 +7,7 @@ import { CodeBlock } from '#console/parts/code-block.tsx'
 import { Dialog } from '#console/parts/dialog.tsx'
 import { Empty, Shown } from '#console/parts/empty.tsx'
 import { Choice } from '#console/parts/field.tsx'
+import { Ago } from '#console/parts/moment.tsx'
 import { Badge, Fault, Notice } from '#console/parts/notice.tsx'
 import { Card } from '#console/parts/page.tsx'
 import { type Column, Table } from '#console/parts/table.tsx'
@@ -21,8 +22,8 @@ import {
 } from './letters-data.ts'
 
 const states = [
-  ['waiting', 'those that wait'],
-  ['all', 'all'],
+  ['waiting', 'Those that wait'],
+  ['all', 'All'],
 ] as const
 
 /** What a destination refused for good: to be read, sent again, or dropped. */
@@ -39,7 +40,9 @@ export function Letters() {
       <Shown of={letters} lines={2}>
         {(page) =>
           page.letters.length === 0 ? (
-            <Empty title="No dead letters" icon="check" />
+            <Empty title="No dead letters" icon="check">
+              <p>Nothing waits to be looked at.</p>
+            </Empty>
           ) : (
             <LetterTable page={page} loaded={letters} />
           )
@@ -90,16 +93,13 @@ function LetterTable({ page, loaded }: { readonly page: LetterPage; readonly loa
       {read && <Content key={read.id} letter={read} />}
       {dropping && (
         <Dialog
-          title={`Drop ${countText(dropping.messageCount)} messages?`}
+          title={`Drop ${countedText(dropping.messageCount, 'message')}?`}
           action="Drop"
           kind="danger"
           does={drop}
           onClose={() => setDropping(undefined)}
         >
-          <p>
-            They were refused by {dropping.endpoint ?? 'the table'} and will not get there. The audit says who dropped
-            them.
-          </p>
+          <p>Refused by {dropping.endpoint ?? 'the table'}, and not sent there again. The audit says who dropped it.</p>
         </Dialog>
       )}
     </>
@@ -107,7 +107,7 @@ function LetterTable({ page, loaded }: { readonly page: LetterPage; readonly loa
 }
 
 const columns: readonly Column<Letter>[] = [
-  { title: 'Given up', isShort: true, cell: ({ givenUpTimeUtc }) => agoText(Date.parse(givenUpTimeUtc)) },
+  { title: 'Given up', isShort: true, cell: ({ givenUpTimeUtc }) => <Ago atMs={Date.parse(givenUpTimeUtc)} /> },
   { title: 'By', isShort: true, cell: ({ endpoint }) => endpoint ?? 'the table' },
   {
     title: 'Why',

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact'
-import { amountText, bytesText, countText, durationText } from '#console/data/format.ts'
+import { amountText, bytesText, countedText, countText, durationText } from '#console/data/format.ts'
 import { type History, lastOf } from '#console/data/history.ts'
 import { Icon, type IconName } from '#console/parts/icon.tsx'
 import type { Delivery } from './delivery-data.ts'
@@ -75,7 +75,7 @@ function stopsOf({ history, delivery }: Parameters<typeof Path>[0]): readonly St
       value: telemetry === undefined ? '–' : countText(telemetry.messagesEstimated),
       note:
         standing > 0
-          ? `${countText(standing)} partitions stand still`
+          ? `standing still: ${countedText(standing, 'partition')}`
           : oldest === 0
             ? 'nothing waits'
             : `the oldest is ${durationText(oldest * 1_000)} old`,
@@ -86,7 +86,7 @@ function stopsOf({ history, delivery }: Parameters<typeof Path>[0]): readonly St
       icon: 'sql',
       what: 'rows a second',
       value: amount('stored'),
-      note: stored === undefined ? 'penstock.telemetry' : `${countText(stored.rows)} rows`,
+      note: stored === undefined ? 'penstock.telemetry' : countedText(stored.rows, 'row'),
       tone: history === undefined ? '' : (now('insert_failures') ?? 0) > 0 ? 'bad' : 'good',
     },
   ]

@@ -1,12 +1,13 @@
 import { useState } from 'preact/hooks'
 import { answerOf, json } from '#console/data/call.ts'
 import { pathOf, timeOf } from '#console/data/devices.ts'
-import { agoText, countText } from '#console/data/format.ts'
+import { countText } from '#console/data/format.ts'
 import { useAction } from '#console/data/use-action.ts'
 import { useLoad } from '#console/data/use-load.ts'
 import { Button } from '#console/parts/button.tsx'
 import { Empty, Shown } from '#console/parts/empty.tsx'
 import { Field, TextArea } from '#console/parts/field.tsx'
+import { Ago } from '#console/parts/moment.tsx'
 import { Fault } from '#console/parts/notice.tsx'
 import { Card } from '#console/parts/page.tsx'
 import { Table } from '#console/parts/table.tsx'
@@ -103,7 +104,9 @@ function DeadCommands({ deviceId, onChanged }: { readonly deviceId: string; read
       <Shown of={dead} lines={3}>
         {(rows) =>
           rows.length === 0 ? (
-            <Empty title="None" icon="check" />
+            <Empty title="None so far" icon="check">
+              <p>Commands that the device rejects, or does not take in time, appear here to be sent again.</p>
+            </Empty>
           ) : (
             <Table
               label="commands that ended without success"
@@ -111,7 +114,7 @@ function DeadCommands({ deviceId, onChanged }: { readonly deviceId: string; read
               keyOf={({ id }) => id}
               columns={[
                 { title: 'Why', cell: ({ reason }) => reason },
-                { title: 'Sent', isShort: true, cell: ({ enqueuedTimeUtc }) => agoText(timeOf(enqueuedTimeUtc)) },
+                { title: 'Sent', isShort: true, cell: ({ enqueuedTimeUtc }) => <Ago atMs={timeOf(enqueuedTimeUtc)} /> },
                 { title: 'Tries', isNumber: true, cell: ({ deliveryCount }) => countText(deliveryCount) },
                 {
                   title: '',

@@ -1,6 +1,6 @@
 import { useMemo, useRef } from 'preact/hooks'
 import { reasonOf } from '#console/data/call.ts'
-import { amountText } from '#console/data/format.ts'
+import { figureText } from '#console/data/format.ts'
 import { type StoredMessage, storedMessages } from '#console/data/stored.ts'
 import type { Message } from '#console/data/tail.ts'
 import { useLoad } from '#console/data/use-load.ts'
@@ -36,7 +36,7 @@ export function DataTab({ deviceId }: { readonly deviceId: string }) {
                 height={150}
                 isFromZero={false}
                 series={[{ name: path, color: (index % 6) + 1, points }]}
-                valueText={amountText}
+                valueText={figureText}
               />
             </Card>
           ))}

@@ -1,9 +1,10 @@
 import { type DeviceEvent, deviceEvents, type EventGroup, eventGroups } from '#console/data/device-events.ts'
-import { agoText, clockText, countText } from '#console/data/format.ts'
+import { agoText, countText, momentText } from '#console/data/format.ts'
 import { useLoad } from '#console/data/use-load.ts'
 import { Button } from '#console/parts/button.tsx'
 import { Empty, Shown } from '#console/parts/empty.tsx'
 import { Choice } from '#console/parts/field.tsx'
+import { Moment } from '#console/parts/moment.tsx'
 import { Badge, type Tone } from '#console/parts/notice.tsx'
 import { Card } from '#console/parts/page.tsx'
 import { type Column, Table } from '#console/parts/table.tsx'
@@ -40,7 +41,7 @@ export function EventsTab(props: {
     <Card
       title="Events"
       isFlush
-      note={before === undefined ? 'The newest first, as they come' : `Before ${new Date(before).toLocaleString()}`}
+      note={before === undefined ? 'The newest first, as they come' : `Before ${momentText(before)}`}
       actions={
         <Choice
           label="which events"
@@ -121,7 +122,7 @@ const columns: readonly Column<DeviceEvent>[] = [
     isShort: true,
     cell: ({ at }) => (
       <>
-        <time dateTime={new Date(at).toISOString()}>{clockText(at)}</time>
+        <Moment atMs={at} />
         <small class="block muted">{agoText(at)}</small>
       </>
     ),

@@ -1,6 +1,5 @@
 import { useState } from 'preact/hooks'
 import { createModule, deleteIdentity, type Identity, readModules, timeOf } from '#console/data/devices.ts'
-import { agoText } from '#console/data/format.ts'
 import { useAction } from '#console/data/use-action.ts'
 import { useLoad } from '#console/data/use-load.ts'
 import { Button } from '#console/parts/button.tsx'
@@ -8,6 +7,7 @@ import { Connection } from '#console/parts/device-badges.tsx'
 import { Dialog } from '#console/parts/dialog.tsx'
 import { Empty, Shown } from '#console/parts/empty.tsx'
 import { Field, TextInput } from '#console/parts/field.tsx'
+import { Ago } from '#console/parts/moment.tsx'
 import { Card } from '#console/parts/page.tsx'
 import { type Column, Table } from '#console/parts/table.tsx'
 
@@ -31,7 +31,9 @@ export function ModulesTab({ deviceId }: { readonly deviceId: string }) {
       <Shown of={modules} lines={3}>
         {(rows) =>
           rows.length === 0 ? (
-            <Empty title="The device has no modules" />
+            <Empty title="The device has no modules" icon="models">
+              <p>A module is a part of the device that connects for itself, with keys and a twin of its own.</p>
+            </Empty>
           ) : (
             <Table
               label="modules"
@@ -59,7 +61,7 @@ function columnsWith(onDelete: (moduleId: string) => void): readonly Column<Iden
   return [
     { title: 'Module', cell: ({ moduleId }) => moduleId },
     { title: 'Connection', isShort: true, cell: ({ connectionState }) => <Connection of={connectionState} /> },
-    { title: 'Last seen', isShort: true, cell: ({ lastActivityTime }) => agoText(timeOf(lastActivityTime)) },
+    { title: 'Last seen', isShort: true, cell: ({ lastActivityTime }) => <Ago atMs={timeOf(lastActivityTime)} /> },
     {
       title: '',
       isShort: true,

@@ -37,7 +37,7 @@ export function QuotaTab({ deviceId }: { readonly deviceId: string }) {
   const quota = useLoad((signal) => ownQuota(deviceId, signal), [deviceId])
   return (
     <Shown of={quota} lines={3}>
-      {(own) => <QuotaForm key={JSON.stringify(own)} path={path} own={own} onChanged={quota.reload} />}
+      {(own) => <QuotaForm path={path} own={own} onChanged={quota.reload} />}
     </Shown>
   )
 }
@@ -55,6 +55,7 @@ interface QuotaFormProps {
 
 function QuotaForm({ path, own, onChanged }: QuotaFormProps) {
   const [texts, setTexts] = useState(Object.fromEntries(fields.map(([name]) => [name, String(own[name] ?? '')])))
+  const isKept = fields.every(([name]) => texts[name]?.trim() === String(own[name] ?? ''))
   const save = useAction(async (signal) => {
     const given = Object.entries(texts).filter(([, text]) => text.trim() !== '')
     const body = Object.fromEntries(given.map(([name, text]) => [name, Number(text)]))
@@ -87,7 +88,7 @@ function QuotaForm({ path, own, onChanged }: QuotaFormProps) {
         </div>
         <Fault of={save.error} />
         <div class="row end">
-          <Button type="submit" kind="primary" isBusy={save.isRunning}>
+          <Button type="submit" kind="primary" disabled={isKept} isBusy={save.isRunning}>
             Save
           </Button>
         </div>

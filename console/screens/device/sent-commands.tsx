@@ -1,7 +1,8 @@
 import { reasonOf } from '#console/data/call.ts'
 import { commandEnds } from '#console/data/device-events.ts'
-import { agoText } from '#console/data/format.ts'
+import { shortened } from '#console/data/format.ts'
 import { useLoad } from '#console/data/use-load.ts'
+import { Ago } from '#console/parts/moment.tsx'
 import { Badge, type Tone } from '#console/parts/notice.tsx'
 import { Card } from '#console/parts/page.tsx'
 import { Table } from '#console/parts/table.tsx'
@@ -44,8 +45,8 @@ export function SentCommands(props: {
         rows={commands}
         keyOf={({ messageId }) => messageId}
         columns={[
-          { title: 'Body', cell: ({ body }) => <code>{shortened(body)}</code> },
-          { title: 'Sent', isShort: true, cell: ({ sentAtMs }) => agoText(sentAtMs) },
+          { title: 'Body', cell: ({ body }) => <code>{shortened(body, bodyLengthMax)}</code> },
+          { title: 'Sent', isShort: true, cell: ({ sentAtMs }) => <Ago atMs={sentAtMs} /> },
           {
             title: 'State',
             isShort: true,
@@ -62,8 +63,4 @@ function End({ of: end, isWaiting }: { readonly of: string | undefined; readonly
   if (end === undefined) return isWaiting ? <Badge isLive>Enqueued</Badge> : <Badge>Ended; how is not known yet</Badge>
   const [text, tone] = endTexts[end] ?? [end, 'plain']
   return <Badge tone={tone}>{text}</Badge>
-}
-
-function shortened(body: string): string {
-  return body.length > bodyLengthMax ? `${body.slice(0, bodyLengthMax)}…` : body
 }

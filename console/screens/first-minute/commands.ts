@@ -118,7 +118,7 @@ using var request = new HttpRequestMessage(HttpMethod.Post, ${literal(urlOf(send
 request.Content = new StringContent(${literal(body)}, Encoding.UTF8, ${literal(type)});
 ${headers.join('')}Console.WriteLine((int)(await client.SendAsync(request)).StatusCode);
 END
-dotnet run Send.cs`
+dotnet run --file Send.cs`
 }
 
 /** A text of Java and of C#, which have the escapes of JSON. */

@@ -1,12 +1,14 @@
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { connectedCount, fleetCount, queryTwins, type Twin, timeOf } from '#console/data/devices.ts'
-import { agoText, countText } from '#console/data/format.ts'
+import { countText, shortened } from '#console/data/format.ts'
 import { type Noisy, noisiest } from '#console/data/noisiest.ts'
 import { useLoad } from '#console/data/use-load.ts'
+import { useSettled } from '#console/data/use-settled.ts'
 import { Button } from '#console/parts/button.tsx'
 import { Connection, Status } from '#console/parts/device-badges.tsx'
 import { Empty, Shown } from '#console/parts/empty.tsx'
 import { Field, TextInput } from '#console/parts/field.tsx'
+import { Ago } from '#console/parts/moment.tsx'
 import { Notice } from '#console/parts/notice.tsx'
 import { Page, Tile } from '#console/parts/page.tsx'
 import { type Column, Table } from '#console/parts/table.tsx'
@@ -19,7 +21,6 @@ import { Senders } from './senders.tsx'
 
 const pageMax = 100
 const everyMs = 5_000
-const typingMs = 150
 
 /** All devices, or the one that the address names. */
 export function FleetScreen({ session, rest, query }: ScreenProps) {
@@ -35,11 +36,8 @@ function Devices({ session, query }: Pick<ScreenProps, 'session' | 'query'>) {
   const prefix = query.get('id') ?? ''
   const where = query.get('where') ?? ''
   const after = query.get('after') ?? ''
-  const page = useLoad(
-    (signal) => queryTwins(fleetQuery(prefix, where), pageMax, after, signal),
-    [prefix, where, after],
-    everyMs,
-  )
+  const asked = useSettled(fleetQuery(prefix, where))
+  const page = useLoad((signal) => queryTwins(asked, pageMax, after, signal), [asked, after], everyMs)
   const senders = useLoad((signal) => noisiest(signal), [], everyMs)
   return (
     <Page
@@ -111,30 +109,18 @@ function Counts() {
   )
 }
 
-/** Asks once somebody stops typing. */
 function Filters({ prefix, where }: { readonly prefix: string; readonly where: string }) {
-  const [typed, setTyped] = useState({ prefix, where })
-  useEffect(() => {
-    if (typed.prefix === prefix && typed.where === where) return
-    const timer = setTimeout(() => setQuery({ id: typed.prefix, where: typed.where, after: undefined }), typingMs)
-    return () => clearTimeout(timer)
-  }, [typed, prefix, where])
   return (
     <form class="filters wide grow" onSubmit={(event) => event.preventDefault()}>
       <Field label="Id begins with">
-        <TextInput
-          name="id"
-          value={typed.prefix}
-          placeholder="pump-"
-          onInput={(value) => setTyped({ ...typed, prefix: value })}
-        />
+        <TextInput name="id" value={prefix} placeholder="pump-" onInput={(id) => setQuery({ id, after: undefined })} />
       </Field>
       <Field label="Condition">
         <TextInput
           name="where"
-          value={typed.where}
+          value={where}
           placeholder="tags.hall = 'a' AND status = 'enabled'"
-          onInput={(value) => setTyped({ ...typed, where: value })}
+          onInput={(typed) => setQuery({ where: typed, after: undefined })}
         />
       </Field>
     </form>
@@ -155,7 +141,7 @@ function NoDevices({ isFiltered }: { readonly isFiltered: boolean }) {
 
 const presenceColumns: readonly Column<Twin>[] = [
   { title: 'Connection', isShort: true, cell: ({ connectionState }) => <Connection of={connectionState} /> },
-  { title: 'Last seen', isShort: true, cell: ({ lastActivityTime }) => agoText(timeOf(lastActivityTime)) },
+  { title: 'Last seen', isShort: true, cell: ({ lastActivityTime }) => <Ago atMs={timeOf(lastActivityTime)} /> },
 ]
 
 /** Where nobody is asked who it is, nobody counts as connected. */
@@ -180,7 +166,7 @@ function PerMinute({ amount }: { readonly amount: number | undefined }) {
   return <span class={amount === undefined ? 'muted' : ''}>{amount === undefined ? '–' : countText(amount)}</span>
 }
 
-const tagsMax = 60
+const tagsLengthMax = 60
 
 function Tags({ of: tags }: { readonly of: Readonly<Record<string, unknown>> }) {
   const text = Object.entries(tags)
@@ -189,7 +175,7 @@ function Tags({ of: tags }: { readonly of: Readonly<Record<string, unknown>> }) 
     .join(' ')
   return (
     <span class="muted" title={text}>
-      {text.length > tagsMax ? `${text.slice(0, tagsMax)}…` : text}
+      {shortened(text, tagsLengthMax)}
     </span>
   )
 }

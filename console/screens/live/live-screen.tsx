@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks'
 import { saveText } from '#console/data/save-text.ts'
 import { itemsMax } from '#console/data/seen.ts'
 import type { Message } from '#console/data/tail.ts'
+import { useSettled } from '#console/data/use-settled.ts'
 import { useTail } from '#console/data/use-tail.ts'
 import { Button } from '#console/parts/button.tsx'
 import { Empty } from '#console/parts/empty.tsx'
@@ -26,7 +27,7 @@ const fields: Readonly<Record<(typeof filterNames)[number], readonly [label: str
 export function LiveScreen({ query }: ScreenProps) {
   const filters = Object.fromEntries(filterNames.map((name) => [name, query.get(name) ?? '']))
   const [isPaused, setPaused] = useState(false)
-  const tail = useTail(filters, isPaused)
+  const tail = useTail(useSettled(filters), isPaused)
   const messages = tail.items.filter((item): item is Message => 'device' in item)
   const hasFilter = filterNames.some((name) => filters[name] !== '')
   const actions = (

@@ -1,7 +1,8 @@
 import { useEffect, useState } from 'preact/hooks'
-import { agoText, amountText, countText, durationText } from '#console/data/format.ts'
+import { amountText, countedText, countText, durationText } from '#console/data/format.ts'
 import { type Loaded, useLoad } from '#console/data/use-load.ts'
 import { Empty, Shown } from '#console/parts/empty.tsx'
+import { Ago } from '#console/parts/moment.tsx'
 import { Notice } from '#console/parts/notice.tsx'
 import { Card, Page } from '#console/parts/page.tsx'
 import { type Column, Table } from '#console/parts/table.tsx'
@@ -63,7 +64,7 @@ function ResultList({ results: { results, more, unreadable } }: { readonly resul
     <>
       {unreadable > 0 && (
         <Notice tone="warn">
-          {countText(unreadable)} files beside them are no results of this version, and are left out.
+          Left out, since this version cannot read them as results: {countedText(unreadable, 'file')}.
         </Notice>
       )}
       <Card title="Results" isFlush note="The newest first. Whatever ran with this data folder is here.">
@@ -74,7 +75,7 @@ function ResultList({ results: { results, more, unreadable } }: { readonly resul
         ) : (
           <Table label="results of load tests" rows={results} keyOf={({ run }) => run} columns={columns} />
         )}
-        {more > 0 && <p class="pages small muted">{countText(more)} older ones are in the folder, and not listed.</p>}
+        {more > 0 && <p class="pages small muted">Not listed, but in the folder: {countedText(more, 'older one')}.</p>}
       </Card>
     </>
   )
@@ -87,12 +88,14 @@ const columns: readonly Column<Summary>[] = [
     cell: ({ run, startedAt }) => (
       <>
         <a href={addressOf(['load-tests', run])}>{run}</a>
-        <small class="block muted">{agoText(Date.parse(startedAt))}</small>
+        <small class="block muted">
+          <Ago atMs={Date.parse(startedAt)} />
+        </small>
       </>
     ),
   },
   { title: 'Verdict', isShort: true, cell: ({ verdict }) => <VerdictBadge of={verdict} /> },
-  { title: 'Asked for', cell: ({ asked, devices }) => `${countText(devices)} devices, ${asked}` },
+  { title: 'Asked for', cell: ({ asked, devices }) => `${countedText(devices, 'device')}, ${asked}` },
   {
     title: 'Acknowledged/s',
     isNumber: true,

@@ -1,5 +1,5 @@
 import { useMemo, useState } from 'preact/hooks'
-import { amountText, bytesText, countText, durationText } from '#console/data/format.ts'
+import { amountText, bytesText, countedText, countText, durationText } from '#console/data/format.ts'
 import { useAction } from '#console/data/use-action.ts'
 import { useLoad } from '#console/data/use-load.ts'
 import { Button } from '#console/parts/button.tsx'
@@ -8,6 +8,7 @@ import { Dialog } from '#console/parts/dialog.tsx'
 import { Shown } from '#console/parts/empty.tsx'
 import { Choice } from '#console/parts/field.tsx'
 import { Icon } from '#console/parts/icon.tsx'
+import { Moment } from '#console/parts/moment.tsx'
 import { Badge, Notice } from '#console/parts/notice.tsx'
 import { Card, Page, Tile } from '#console/parts/page.tsx'
 import { Table } from '#console/parts/table.tsx'
@@ -97,7 +98,7 @@ function Verdict({ result }: { readonly result: Detail }) {
       <p class="row">
         <VerdictBadge of={verdict} />
         <span class="muted">
-          {countText(devices)} devices, {asked}, {new Date(startedAt).toLocaleString()}
+          {countedText(devices, 'device')}, {asked}, <Moment atMs={Date.parse(startedAt)} />
         </span>
       </p>
       {warnings.length > 0 && (
@@ -154,7 +155,13 @@ function OverTime({ result, other }: { readonly result: Detail; readonly other: 
         <Chart label="messages a second" valueText={amountText} valueMin={1} series={lines.rates} />
       </Card>
       <Card title="Until the PUBACK">
-        <Chart label="latency until the PUBACK" valueText={durationText} valueMin={1} series={lines.latencies} />
+        <Chart
+          label="latency until the PUBACK"
+          isDuration
+          valueText={durationText}
+          valueMin={1}
+          series={lines.latencies}
+        />
       </Card>
     </div>
   )

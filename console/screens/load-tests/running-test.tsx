@@ -1,5 +1,5 @@
 import { useMemo } from 'preact/hooks'
-import { amountText, countText, durationText } from '#console/data/format.ts'
+import { amountText, countedText, countText, durationText } from '#console/data/format.ts'
 import { useAction } from '#console/data/use-action.ts'
 import { Button } from '#console/parts/button.tsx'
 import { Chart } from '#console/parts/chart.tsx'
@@ -36,7 +36,7 @@ export function RunningTest({ of: state, onChange }: { readonly of: LoadTestStat
   return (
     <Card
       title={`Load test ${run}`}
-      note={`${countText(asked.devices)} devices, ${countText(asked.rate)} messages a second for ${asked.seconds} s, ${asked.shape}`}
+      note={`${countedText(asked.devices, 'device')}, ${countedText(asked.rate, 'message')} a second for ${asked.seconds} s, ${asked.shape}`}
       actions={<Stop state={state} onStopped={onChange} />}
     >
       <div class="stack">

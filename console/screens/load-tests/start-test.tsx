@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import { countText } from '#console/data/format.ts'
+import { countedText, countText } from '#console/data/format.ts'
 import type { Session } from '#console/data/session.ts'
 import { useAction } from '#console/data/use-action.ts'
 import { Button } from '#console/parts/button.tsx'
@@ -14,11 +14,11 @@ import { boundFaults, commandFor, type Figure, numbersOf, type Typed } from './a
 import { startLoadTest } from './load-tests-data.ts'
 
 const shapes: readonly (readonly [LoadTestShape, string])[] = [
-  ['steady', 'steady: the same rate all the time'],
-  ['ramp', 'ramp: from nothing to the rate'],
-  ['spike', 'spike: five times the rate in the middle'],
-  ['storm', 'storm: connections are cut off, twice'],
-  ['hot', 'hot: a few devices send most'],
+  ['steady', 'Steady: the same rate all the time'],
+  ['ramp', 'Ramp: from nothing to the rate'],
+  ['spike', 'Spike: five times the rate in the middle'],
+  ['storm', 'Storm: connections are cut off, twice'],
+  ['hot', 'Hot: a few devices send most'],
 ]
 
 const figures: readonly (readonly [Figure, string])[] = [
@@ -114,9 +114,9 @@ function AskFirst(props: {
   return (
     <Dialog title="Start a load test?" action="Start" does={start} onClose={onClose}>
       <p>
-        {countText(asked.devices)} devices named <code>load-…</code> send up to {countText(asked.rate * asked.seconds)}{' '}
-        messages to this installation, beside whoever else sends to it. They become rows of{' '}
-        <code>penstock.telemetry</code>, and go where routes send them, like any others.
+        Up to {countedText(asked.rate * asked.seconds, 'message')} come to this installation, from{' '}
+        {countedText(asked.devices, 'device')} named <code>load-…</code>, beside whoever else sends to it. They become
+        rows of <code>penstock.telemetry</code>, and go where routes send them, like any others.
       </p>
     </Dialog>
   )

@@ -2,11 +2,11 @@ import { Choice, Field, TextInput } from '#console/parts/field.tsx'
 import type { ModelGuard } from '#schemas/models/model.ts'
 
 const kinds = [
-  ['', 'as the model says: who announces it, or all'],
-  ['announced', 'of devices that announced a model'],
-  ['devicePrefix', 'of devices whose ids begin with'],
-  ['property', 'with a property'],
-  ['every', 'all'],
+  ['', 'As the model says: who announces it, or all'],
+  ['announced', 'Of devices that announced a model'],
+  ['devicePrefix', 'Of devices whose ids begin with'],
+  ['property', 'With a property'],
+  ['every', 'All'],
 ] as const
 
 const fresh: { readonly [Kind in ModelGuard['kind']]: ModelGuard } = {

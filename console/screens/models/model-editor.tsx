@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks'
+import { countedText } from '#console/data/format.ts'
 import { syntaxFault } from '#console/data/json-syntax.ts'
 import { useAction } from '#console/data/use-action.ts'
 import { Button } from '#console/parts/button.tsx'
@@ -30,7 +31,7 @@ export function ModelEditor({ kept, onDone }: { readonly kept: ModelShown | unde
   const suggest = useAction(async (signal) => {
     const { document, rowCount, notes: said } = await suggestionFor(guard, signal)
     typed(JSON.stringify(document, undefined, 2))
-    setNotes([{ path: `From ${rowCount} rows`, message: 'Look at it, then check it.' }, ...said])
+    setNotes([{ path: `From ${countedText(rowCount, 'row')}`, message: 'Look at it, then check it.' }, ...said])
   })
   const save = useAction(async (signal) => {
     const found = await planOf(given(), signal)
@@ -109,7 +110,7 @@ function Planned({ text, plan }: { readonly text: string; readonly plan: ModelPl
   if (problems.length > 0) return <DocumentFaults text={text} problems={problems} />
   return (
     <>
-      <Notice tone={taken.length > 0 ? 'bad' : 'good'} title={`${fields.length} fields`}>
+      <Notice tone={taken.length > 0 ? 'bad' : 'good'} title={countedText(fields.length, 'field')}>
         {taken.length > 0 && `${taken.join(', ')}: there is something of this name that was not made of a model. `}
         {leftAside.map(({ path, message }) => `${path}: ${message}. `)}
       </Notice>

@@ -85,7 +85,7 @@ export function RouteEditor(props: {
               checked={route.isEnabled}
               onChange={(event) => change({ isEnabled: event.currentTarget.checked })}
             />
-            On
+            Switched on
           </label>
           <Fault of={save.error ?? error} />
           <div class="row end">

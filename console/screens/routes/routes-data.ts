@@ -67,11 +67,17 @@ const routing = recordOf<Omit<Routing, 'etag' | 'whole'>>({
   endpoints: listOf(recordOf({ name: aText, kind: aText, isEnabled: orDefault(aBoolean, true) })),
 })
 
-export const sources = [
-  ['DeviceMessages', 'messages of devices'],
-  ['DeviceLifecycleEvents', 'devices that are made and deleted'],
-  ['DeviceConnectionStateEvents', 'devices that connect and disconnect'],
-] as const
+export const sources: readonly (readonly [source: string, text: string])[] = [
+  ['DeviceMessages', 'Messages of devices'],
+  ['DeviceLifecycleEvents', 'Devices that are made and deleted'],
+  ['DeviceConnectionStateEvents', 'Devices that connect and disconnect'],
+  ['TwinChangeEvents', 'Twins that change'],
+]
+
+/** For people. One that this console does not know yet is as it is. */
+export function sourceText(source: string): string {
+  return sources.find(([known]) => known === source)?.[1] ?? source
+}
 
 export async function readRouting(signal?: AbortSignal): Promise<Routing> {
   const response = await answerOf('/routing', { signal })

@@ -12,7 +12,7 @@ import { addressOf, go, setQuery } from '#console/router.ts'
 import type { ScreenProps } from '#console/screen-props.ts'
 import { DocumentEditor } from './document-editor.tsx'
 import { RouteEditor } from './route-editor.tsx'
-import { type Route, type Routing, readRouting, withRoute, writeRouting } from './routes-data.ts'
+import { type Route, type Routing, readRouting, sourceText, withRoute, writeRouting } from './routes-data.ts'
 
 const tabs = [
   { id: 'routes', title: 'Routes' },
@@ -87,7 +87,7 @@ function RouteList({ routing, loaded }: { readonly routing: Routing; readonly lo
             keyOf={({ name }) => name}
             columns={[
               { title: 'Route', cell: ({ name }) => <a href={addressOf(['routes', name])}>{name}</a> },
-              { title: 'Of', cell: ({ source }) => source },
+              { title: 'Of', cell: ({ source }) => sourceText(source) },
               { title: 'Where', cell: ({ condition }) => <code>{condition}</code> },
               { title: 'To', cell: ({ endpointNames }) => endpointNames.join(', ') },
               {
@@ -127,7 +127,7 @@ function Endpoints() {
             ) : (
               <EndpointTable endpoints={endpoints} />
             )}
-            <p class="muted small">{builtInText(builtIn)}</p>
+            <p class="pages small muted">{builtInText(builtIn)}</p>
           </>
         )}
       </Shown>

@@ -41,7 +41,7 @@ export function Trial(props: {
     >
       <div class="stack">
         <Fault of={next.error} />
-        <div class="columns">
+        <div class="columns narrow">
           <Field label="Body">
             <TextArea rows={5} value={message.body} onInput={(body) => onChange({ ...message, body })} />
           </Field>
@@ -68,16 +68,18 @@ export function Trial(props: {
               </span>
               {verdict.reason !== undefined && <span class="muted">because of: {verdict.reason}</span>}
             </p>
-            <Table
-              label="parts of the condition"
-              keyOf={({ text, value }) => `${text} ${value}`}
-              rows={verdict.steps}
-              columns={[
-                { title: 'Part', cell: ({ text }) => <code>{text}</code> },
-                { title: 'Comes to', cell: ({ value }) => <code>{value}</code> },
-                { title: 'Why', cell: ({ reason }) => reason ?? '' },
-              ]}
-            />
+            {verdict.steps.length > 0 && (
+              <Table
+                label="parts of the condition"
+                keyOf={({ text, value }) => `${text} ${value}`}
+                rows={verdict.steps}
+                columns={[
+                  { title: 'Part', cell: ({ text }) => <code>{text}</code> },
+                  { title: 'Comes to', cell: ({ value }) => <code>{value}</code> },
+                  { title: 'Why', cell: ({ reason }) => reason ?? '' },
+                ]}
+              />
+            )}
           </>
         )}
       </div>

@@ -44,8 +44,8 @@ export function SettingsScreen({ session, query }: ScreenProps) {
 }
 
 const shownChoices = [
-  ['', 'all'],
-  ['given', 'not the default'],
+  ['', 'All'],
+  ['given', 'Not the default'],
 ] as const
 
 function SettingList({ query }: { readonly query: URLSearchParams }) {
@@ -184,8 +184,8 @@ function Policies() {
             <Choice
               value={renewed.key}
               options={[
-                ['primary', 'the primary key'],
-                ['secondary', 'the secondary key'],
+                ['primary', 'The primary key'],
+                ['secondary', 'The secondary key'],
               ]}
               onChange={(key) => setRenewed({ ...renewed, key })}
             />
@@ -204,7 +204,11 @@ function Authorities() {
     <Card
       title="Certificate authorities"
       isFlush
-      note="Whose certificates let devices in. `npx penstock authorities` adds and verifies them."
+      note={
+        <>
+          Whose certificates let devices in. <code>npx penstock authorities</code> adds and verifies them.
+        </>
+      }
     >
       <Shown of={authorities}>
         {(value) =>

@@ -1,5 +1,6 @@
 /** Statements of before, and those that somebody saved under a name: in this browser, nowhere else. */
 import { useState } from 'preact/hooks'
+import { shortened } from '#console/data/format.ts'
 import { Button } from '#console/parts/button.tsx'
 import { TextInput } from '#console/parts/field.tsx'
 import { Card } from '#console/parts/page.tsx'
@@ -15,6 +16,7 @@ interface Kept {
 const check = listOf(recordOf<Kept>({ name: aText, text: aText }))
 const place = 'penstock-statements'
 const beforeMax = 30
+const shownLengthMax = 200
 
 /** Also where the browser keeps nothing, or something else is kept there. */
 function read(): readonly Kept[] {
@@ -81,8 +83,8 @@ export function KeptStatements(props: { readonly current: string; readonly onCho
           rows={kept}
           keyOf={(each) => `${each.name} ${each.text}`}
           columns={[
-            { title: 'Name', isShort: true, cell: (each) => each.name || 'before' },
-            { title: 'Statement', cell: ({ text }) => <code>{text.slice(0, 200)}</code> },
+            { title: 'Name', isShort: true, cell: (each) => each.name || <span class="muted">run before</span> },
+            { title: 'Statement', cell: ({ text }) => <code>{shortened(text, shownLengthMax)}</code> },
             {
               title: '',
               isShort: true,

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import { countText, durationText } from '#console/data/format.ts'
+import { countedText, countText, durationText, figureText } from '#console/data/format.ts'
 import { saveText } from '#console/data/save-text.ts'
 import type { Session } from '#console/data/session.ts'
 import { Button } from '#console/parts/button.tsx'
@@ -14,10 +14,12 @@ import { grafanaPanel } from './grafana-panel.ts'
 import { cellText, chartOf, jsonOf, type Result, resultCsv } from './statement.ts'
 import type { Runs } from './use-runs.ts'
 
+const colorsMax = 7
+
 const views = [
   { id: 'table', title: 'Table' },
   { id: 'chart', title: 'Chart' },
-  { id: 'take', title: 'Take along' },
+  { id: 'take', title: 'Use elsewhere' },
 ] as const
 
 /** What came of the statement that is looked at. @param place where its fault is, for people */
@@ -41,12 +43,13 @@ export function Outcome(props: { readonly runs: Runs; readonly session: Session;
       {isCancelled && <Notice tone="warn">Cancelled: this is what had come until then.</Notice>}
       {cut !== undefined && (
         <Notice tone="warn">
-          There is more: only the first {countText(cut)} rows were fetched. Ask for less, or take the statement along.
+          There is more: only the first {countText(cut)} rows were fetched. Ask for less, or use the statement
+          elsewhere.
         </Notice>
       )}
       {(fault === undefined || rows.length > 0) && (
         <Card
-          title={`${countText(rows.length)} rows`}
+          title={countedText(rows.length, 'row')}
           isFlush
           note={`${durationText(elapsedMs)}${readText(result)}`}
           actions={
@@ -92,18 +95,23 @@ function Waiting({ result, isCancelled }: { readonly result: Result | undefined;
       action={total > 0 && <progress value={Math.min(read, total)} max={total} aria-label="rows that have been read" />}
     >
       It runs{result !== undefined && `, for ${durationText(result.elapsedMs)}`}
-      {read > 0 && `. ${countText(read)} rows have been read${total > read ? ` of about ${countText(total)}` : ''}`} …
+      {read > 0 && `, and has read ${countedText(read, 'row')}${total > read ? ` of about ${countText(total)}` : ''}`} …
     </Notice>
   )
 }
 
 function readText({ progress }: Result): string {
   const read = progress?.read_rows
-  return read === undefined ? '' : `, ${countText(Number(read))} rows read`
+  return read === undefined ? '' : `, ${countedText(Number(read), 'row')} read`
 }
 
 function Rows({ result: { columns, rows } }: { readonly result: Result }) {
-  if (rows.length === 0) return <Empty title="No rows" icon="sql" />
+  if (rows.length === 0)
+    return (
+      <Empty title="No rows" icon="sql">
+        <p>The statement ran, and found nothing.</p>
+      </Empty>
+    )
   return (
     <Table
       label="result"
@@ -112,6 +120,7 @@ function Rows({ result: { columns, rows } }: { readonly result: Result }) {
       columns={columns.map(({ name, type }, at) => ({
         title: name,
         isNumber: /^(Nullable\()?(U?Int|Float|Decimal)/.test(type),
+        isShort: /^(Nullable\()?(Date|Bool|UUID|IPv)/.test(type),
         cell: ({ row }: { readonly row: readonly unknown[] }) => <code>{cellText(row[at])}</code>,
       }))}
     />
@@ -134,8 +143,9 @@ function Lines({ result }: { readonly result: Result }) {
       <Chart
         label="result over time"
         height={280}
-        valueText={(value) => String(Math.round(value * 1_000) / 1_000)}
-        series={lines.map(({ name, points }, index) => ({ name, points, color: index }))}
+        valueText={figureText}
+        // The first colour of the palette is a grey, for what is compared with.
+        series={lines.map(({ name, points }, index) => ({ name, points, color: (index + 1) % colorsMax }))}
       />
     </div>
   )

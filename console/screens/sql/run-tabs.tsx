@@ -1,4 +1,4 @@
-import { countText } from '#console/data/format.ts'
+import { countedText } from '#console/data/format.ts'
 import { Tabs } from '#console/parts/tabs.tsx'
 import type { Run, Runs } from './use-runs.ts'
 
@@ -17,5 +17,5 @@ export function RunTabs({ runs: { all, shown, choose } }: { readonly runs: Runs 
 
 function stateOf({ result, error }: Run): string {
   if (error !== undefined || result?.fault !== undefined) return 'failed'
-  return result?.isDone ? `${countText(result.rows.length)} rows` : 'runs'
+  return result?.isDone ? countedText(result.rows.length, 'row') : 'runs'
 }

@@ -36,7 +36,7 @@ function TableEntry({ table, onChoose }: { readonly table: TableShape; readonly 
         <ul>
           <li>
             <button type="button" onClick={() => onChoose(table.name)}>
-              <i>its name</i>
+              <i>insert its name</i>
             </button>
           </li>
           {table.columns.map(([name, type]) => (

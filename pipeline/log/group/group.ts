@@ -8,6 +8,7 @@
  * A commit is accepted only from the owner under the partition's current generation; that is the fence against a member that
  * was paused and comes back late.
  */
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 export interface GroupState {
@@ -128,5 +129,8 @@ export function spreadPartitions(
     return true
   }
   const kept = holders.map((holder) => (holder !== undefined && take(holder) ? holder : undefined))
-  return kept.map((holder) => holder ?? members.find((id) => take(id)))
+  const spread = kept.map((holder) => holder ?? members.find((id) => take(id)))
+  // One that is named twice takes the share of one: what is left over nobody would deliver.
+  assert(members.length === 0 || !spread.includes(undefined), `each of ${holders.length} partitions has a member`)
+  return spread
 }

@@ -6,6 +6,7 @@
  * began less than `growthLeaseMs` ago and found no hold began before any cut that is to come. While the journal's broker is away, the number
  * of partitions tells as well that there is none. docs/decisions/0025-growth.md
  */
+import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { repeating } from '#runtime/repeating.ts'
@@ -233,6 +234,8 @@ export class DeviceSpread {
     for (;;) {
       const records = await journal.read(0, next, limits.growthReadBytesMax)
       for (const { offset, value } of records) {
+        // Its order decides: what is read twice, or too late, would be another growth.
+        assert(offset >= next, `the journal is read from ${next} on, and does not go back to ${offset}`)
         const event = growthEventFrom(value)
         if (event.logId === this.#logId) state = afterEvent(state, event, offset)
         else isOfAnother = true

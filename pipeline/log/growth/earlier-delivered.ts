@@ -2,6 +2,7 @@
  * Keeps the order of devices that moved to another partition: a partition that a growth added is delivered once the one that its devices come
  * from is delivered up to the cut. Each group waits for itself.
  */
+import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import { type BackOff, Pauses } from '#runtime/retry.ts'
 import { limits } from '#schemas/limits.ts'
@@ -40,9 +41,13 @@ async function isEarlierDelivered({ log, spread, group, partition }: EarlierOpti
   const added = spread.growths.findIndex(({ to }) => partition < to)
   return spread.growths.slice(0, added + 1).every(({ from, cuts }) => {
     const earlier = partition % from
-    const cut = cuts[earlier] ?? 0
-    const { first = 0, next = 0 } = ranges[earlier] ?? {}
+    const [cut, range] = [cuts[earlier], ranges[earlier]]
+    // Taken for an empty one, it would be overtaken by what comes behind it.
+    assert(
+      cut !== undefined && range !== undefined,
+      `the log tells what it keeps of partition ${earlier}, which was cut`,
+    )
     // Of a log that is bounded for its readers, some is not theirs to deliver; what retention removed nobody delivers.
-    return first >= cut || (positions[earlier]?.offset ?? 0) >= Math.min(cut, next)
+    return range.first >= cut || (positions[earlier]?.offset ?? 0) >= Math.min(cut, range.next)
   })
 }

@@ -6,6 +6,7 @@
  * A crash between any two of these leaves all as it was for devices: partitions that nobody uses, or a hold that edges give up after
  * `growthHoldMsMax`. Doing it again goes on from there.
  */
+import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -43,6 +44,10 @@ export async function growPartitions(options: GrowOptions): Promise<Growth> {
     if (spread.hold?.number !== hold) throw abandonedOf(spread, hold)
     await sleep(clock, limits.growthHoldMs)
     const cuts = (await log.ranges()).slice(0, spread.count).map(({ next }) => next)
+    assert(
+      cuts.length === spread.count,
+      `each of ${spread.count} partitions ends somewhere, not ${cuts.length} of them`,
+    )
     await spread.write({ kind: 'grown', hold, cuts })
     await spread.look()
   } catch (error) {

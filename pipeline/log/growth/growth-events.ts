@@ -8,6 +8,7 @@
  * Of `grown` and `abandoned` the first one that names the open hold counts. A hold of a command that was overtaken, and so would not add
  * partitions to a multiple of what there is now, is none. Events of a log that was made anew since are of no account.
  */
+import { assert } from '#runtime/assert.ts'
 import { aCount, aText, listOf, oneOf, recordOf, variantsOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
@@ -109,6 +110,7 @@ export function afterEvent(state: GrowthState, event: GrowthEvent, offset: numbe
       return hold?.number === event.hold ? { ...state, hold: undefined, abandoned: event } : state
     case 'grown': {
       if (hold?.number !== event.hold || count === undefined) return state
+      assert(event.cuts.length === count, `each of ${count} partitions is cut, and not ${event.cuts.length} of them`)
       const growth = { from: count, to: hold.to, cuts: event.cuts }
       return { ...state, count: hold.to, hold: undefined, growths: [...growths, growth] }
     }

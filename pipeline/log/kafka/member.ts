@@ -274,6 +274,7 @@ export class KafkaMember implements GroupMember {
       if (signal.aborted)
         throw new PenstockError('LOG_GENERATION_STALE', `partition ${partition} was taken from this member`)
     }
+    assert(!this.#held.has(partition), `partition ${partition} is assigned once, until it is revoked`)
     this.#held.set(partition, revoke)
     this.#fetcher.readers.add(partition)
     this.#options.onAssigned({

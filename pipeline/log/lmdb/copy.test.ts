@@ -70,6 +70,20 @@ test('a log is copied as one moment had it while no position moves, and is the s
       yield* snapshot.records()
     })(),
   )
+  for (const [name, pick] of [
+    ['three', (offset: number) => offset !== 1],
+    ['four', (offset: number) => offset !== 2],
+  ] as const)
+    await expect(
+      restoreLog(
+        join(folder, name),
+        snapshot,
+        (async function* () {
+          for (const record of snapshot.records()) if (pick(record.offset)) yield record
+        })(),
+      ),
+      'a copy that lacks a record is none',
+    ).rejects.toMatchObject({ code: 'INTERNAL_EXPECTATION_FAILED' })
   snapshot.close()
   const restored = await openCopyableLog(optionsIn('two'))
   expect(await restored.id()).toBe(await log.id())

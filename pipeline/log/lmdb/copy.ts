@@ -1,5 +1,6 @@
 /** The embedded log as a backup takes it, and puts it back. */
 import { existsSync, mkdirSync } from 'node:fs'
+import { assert } from '#runtime/assert.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { emptyGroup, type GroupState } from '../group/group.ts'
@@ -102,13 +103,22 @@ export async function writeLmdbLog(
   try {
     store.checkFormat(topic, ranges.length, id)
     const bytes = ranges.map(() => 0)
+    const nexts = ranges.map(({ first }) => first)
     for await (const portion of portionsOf(records))
       store.transaction(() => {
         for (const { partition, offset, stamp, value } of portion) {
+          const expected = nexts[partition]
+          assert(offset === expected, `record ${expected} of partition ${partition} comes next, and not ${offset}`)
+          nexts[partition] = offset + 1
           store.putRecord(partition, offset, stamp, value)
           bytes[partition] = (bytes[partition] ?? 0) + value.length
         }
       })
+    for (const [partition, { next }] of ranges.entries())
+      assert(
+        nexts[partition] === next,
+        `partition ${partition} is copied up to ${next}, and not to ${nexts[partition]}`,
+      )
     // Records that no range names do not exist, so a log that was written in part is an empty one.
     store.transaction(() => {
       for (const [partition, range] of ranges.entries())

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { assert } from '#runtime/assert.ts'
 
 /**
  * Lets one process at a time open the log's environment or write to it.
@@ -25,6 +26,7 @@ export class LmdbGate {
     this.#env.transactionSync(() => {
       result.push(action())
     })
+    assert(result.length === 1, `what is done within the gate is done once, and not ${result.length} times`)
     return result[0] as T
   }
 }

@@ -4,6 +4,7 @@ import type { GroupMemberState, GroupState } from '#pipeline/log/group/group.ts'
 import { GroupRunner, type GroupStore } from '#pipeline/log/group/group-runner.ts'
 import { NewsWaiters } from '#pipeline/log/group/news-waiters.ts'
 import { processIdentity } from '#pipeline/log/group/process-identity.ts'
+import { assert } from '#runtime/assert.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { FolderUse } from '#runtime/folder-use.ts'
 import { type BackOff, Pauses } from '#runtime/retry.ts'
@@ -150,6 +151,7 @@ class LmdbLog implements CopyableLog, GroupStore {
     assertPartition(partition, this.partitionCount)
     assertRecordSize(value, limits.recordBytesMax)
     const offset = await this.#writer.run({ kind: 'append', partition, stamp, value })
+    assert(Number.isSafeInteger(offset) && offset >= 0, `the writer says where a record lies, and not ${offset}`)
     this.#news.wake(partition)
     return offset
   }
@@ -220,6 +222,7 @@ class LmdbLog implements CopyableLog, GroupStore {
       let plan: RetentionPlan
       do {
         plan = await this.#writer.run({ kind: 'retain', partition, policy })
+        assert(plan.lost <= plan.removed, `of ${plan.removed} records that were removed ${plan.lost} are not lost`)
         result.removedRecords += plan.removed
         result.lostRecords += plan.lost
       } while (plan.removed > 0)

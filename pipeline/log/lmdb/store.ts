@@ -162,7 +162,10 @@ export class LmdbStore {
   /** Sees partitions that others have added. Cost: one small record. */
   lookForGrowth(): void {
     const value = this.#format.get(formatKey)
-    if (value !== undefined) this.partitionCount = formatFrom(value).partitionCount
+    if (value === undefined) return
+    const { partitionCount } = formatFrom(value)
+    assert(partitionCount >= this.partitionCount, `of ${this.partitionCount} partitions none is taken away again`)
+    this.partitionCount = partitionCount
   }
 
   /** @param partitionCount no fewer than there are */
@@ -234,6 +237,7 @@ export class LmdbStore {
   }
 
   putPartition(partition: number, { first, next, bytes }: PartitionMeta): void {
+    assert(first <= next && bytes >= 0, `partition ${partition} from ${first} to ${next} is none of ${bytes} bytes`)
     const value = Buffer.alloc(24)
     value.writeDoubleLE(first, 0)
     value.writeDoubleLE(next, 8)

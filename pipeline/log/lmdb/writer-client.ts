@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { LmdbStoreOptions } from './store.ts'
 import {
@@ -99,6 +100,7 @@ export class LmdbWriter {
 
   #settle(answers: readonly WriterAnswer[]): void {
     const settled = this.#underWay
+    assert(answers.length === settled.length, `${settled.length} commands have an answer each, not ${answers.length}`)
     this.#underWay = []
     if (this.#queue.length === 0) this.#worker?.unref() // an idle thread does not keep the process alive
     this.#send()

@@ -11,6 +11,7 @@ import { join, resolve } from 'node:path'
 import { copyRegistry, type RegistryPlace } from '#control/copy-registry.ts'
 import type { CopyableLog, LogSnapshot } from '#pipeline/log/log-copy.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { assert } from '#runtime/assert.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { makePrivateFolder } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -149,6 +150,11 @@ async function backUpServer({ warehouse, destination }: TablesPlace & { readonly
  * them: a letter that an operator replays meanwhile is then replayed in both, or in neither, and partitions are added in both, or in neither.
  */
 function snapshotsOf(logs: readonly CopyableLog[]): readonly LogSnapshot[] {
+  const firstDelivered = logs.findIndex(({ topic }) => isDelivered(topic))
+  assert(
+    firstDelivered < 0 || logs.slice(firstDelivered).every(({ topic }) => isDelivered(topic)),
+    'logs that are not delivered come first',
+  )
   for (;;) {
     const snapshots = logs.map((log) => log.snapshot())
     const again = logs.filter(({ topic }) => !isDelivered(topic)).map((log) => log.snapshot())

@@ -41,6 +41,7 @@ const stamp = {
 const emptyWarehouse = {
   query: async (statement: string) => {
     if (statement.includes('version()')) return [{ version: '26.7.2.1' }]
+    if (statement.includes('count() AS tables')) return [{ tables: '0' }]
     return statement.includes('running') ? [{ running: '0' }] : []
   },
   command: async () => {},

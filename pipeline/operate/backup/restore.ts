@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { forgetRegistry, type RegistryPlace, renewEndpoints, restoreRegistry } from '#control/copy-registry.ts'
 import { restoreLog } from '#pipeline/log/open/open-log.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import { assert } from '#runtime/assert.ts'
 import { claimFolder } from '#runtime/folder-use.ts'
 import { makePrivateFolder } from '#runtime/private-files.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -192,7 +193,9 @@ async function restoreServer(server: Warehouse, destination: string, takeBack: T
   const [found] = await server.query('SELECT count() AS tables FROM system.tables WHERE database = {name: String}', {
     name: warehouseDatabase,
   })
-  if (Number(found?.tables) > 0)
+  const tables = Number(found?.tables)
+  assert(Number.isSafeInteger(tables), `the server says how many tables it has in ${warehouseDatabase}`)
+  if (tables > 0)
     throw new PenstockError(
       'BACKUP_TARGET_USED',
       `the ClickHouse server has tables in ${warehouseDatabase}: a backup is restored into a server that has none`,

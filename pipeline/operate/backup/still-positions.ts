@@ -7,6 +7,7 @@
 import type { Log } from '#pipeline/log/log.ts'
 import type { CopyableLog, LogHold } from '#pipeline/log/log-copy.ts'
 import { noteFromText } from '#pipeline/workers/intent.ts'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { TopicPositions } from './manifest.ts'
 
@@ -95,9 +96,11 @@ export async function setPositions({ log, group }: DeliveredLog, wanted: TopicPo
     // Of partitions that were added since, the tables that were put back have nothing.
     const added = partition < positions.length ? undefined : { offset: ranges[partition]?.first ?? 0, metadata: '' }
     const position = positions[partition] ?? added
+    assert(partition < ranges.length, `a partition of ${log.topic} is among those that were looked at`)
     const committed = position === undefined ? Promise.resolve() : commit(position)
     committed.then(() => {
       left--
+      assert(left >= 0, 'each partition is set once')
       if (left === 0) finish.resolve()
     }, finish.reject)
   })

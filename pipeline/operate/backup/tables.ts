@@ -5,7 +5,8 @@
 import { constants, existsSync, readdirSync, rmSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
+import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
+import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { BackupFiles } from './backup-files.ts'
@@ -17,6 +18,8 @@ const ownDatabases = "('system', 'INFORMATION_SCHEMA', 'information_schema')"
 const ownFunctions = "('file', 'currentUser', 'user')"
 /** Without characters that the engine writes otherwise in names of folders. */
 const shadowPrefix = 'penstock_backup_'
+
+const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** Engines that keep no rows of their own, or keep them in other tables. */
 const rowless = /View$|^(Null|Merge|Distributed|URL|S3|Remote|Dictionary|Alias|GenerateRandom|Executable|Loop)/
@@ -59,8 +62,9 @@ export async function freezeTables(warehouse: Warehouse, engineFolder: string, i
   const withoutRows: string[] = []
   for (const row of rows) {
     const [database, name, uuid, engine, create] = ['database', 'name', 'uuid', 'engine', 'create'].map((field) =>
-      String(row[field]),
+      textIn(row, field),
     ) as [string, string, string, string, string]
+    assert(uuidForm.test(uuid), `the id of ${database}.${name} is part of a path, and ${uuid} is none`)
     const isFrozen = engine.endsWith('MergeTree')
     if (isFrozen)
       await warehouse
@@ -78,7 +82,7 @@ export async function freezeTables(warehouse: Warehouse, engineFolder: string, i
   }
   return {
     shadow,
-    described: { engineVersion: String(found?.version), databases, functions, tables, withoutRows },
+    described: { engineVersion: textIn(found, 'version'), databases, functions, tables, withoutRows },
   }
 }
 
@@ -107,7 +111,9 @@ function partsIn(folder: string): string[] {
 
 /** Blocks are numbered as they were inserted: `<partition>_<first block>_<last block>_<level>[_<mutation>]`. */
 function firstBlockOf(part: string): number {
-  return Number(part.split('_')[1])
+  const first = Number(part.split('_')[1])
+  assert(Number.isSafeInteger(first), `${part} is the name of a part, and says its first block`)
+  return first
 }
 
 const quietAskMs = 50
@@ -132,7 +138,9 @@ async function isQuiet(warehouse: Warehouse): Promise<boolean> {
   const [row] = await warehouse.query(
     "SELECT count() AS running FROM system.processes WHERE query LIKE 'INSERT INTO %log_partition, log_offset%'",
   )
-  return Number(row?.running) === 0
+  const running = Number(row?.running)
+  assert(Number.isSafeInteger(running), 'the engine says how many inserts run')
+  return running === 0
 }
 
 const freezesMax = 5
@@ -205,7 +213,7 @@ export async function restoreTables(
 /** Parts of a newer engine may have a form that this one does not read. */
 async function assertEngine(warehouse: Warehouse, version: string): Promise<void> {
   const [row] = await warehouse.query('SELECT version() AS version')
-  const own = String(row?.version)
+  const own = textIn(row, 'version')
   const [ownNumbers, numbers] = [own, version].map((text) => text.split('.').map(Number)) as [number[], number[]]
   const differing = numbers.findIndex((number, index) => number !== ownNumbers[index])
   if (differing < 0 || (numbers[differing] ?? 0) < (ownNumbers[differing] ?? 0)) return
@@ -243,11 +251,19 @@ async function uuidOf(warehouse: Warehouse, database: string, name: string): Pro
     'SELECT toString(uuid) AS uuid FROM system.tables WHERE database = {database: String} AND name = {name: String}',
     { database, name },
   )
-  return String(row?.uuid)
+  assert(row !== undefined, `the table ${database}.${name} was made, and is there`)
+  return textIn(row, 'uuid')
 }
 
 async function textsOf(warehouse: Warehouse, statement: string): Promise<string[]> {
-  return (await warehouse.query(statement)).map(({ text }) => String(text))
+  return (await warehouse.query(statement)).map((row) => textIn(row, 'text'))
+}
+
+/** What is not there must not be taken for a text: it names folders and tables. */
+function textIn(row: WarehouseRow | undefined, field: string): string {
+  const text = row?.[field]
+  assert(typeof text === 'string', `the engine answers with a text for ${field}, not ${text}`)
+  return text
 }
 
 function named(database: string, name: string): string {

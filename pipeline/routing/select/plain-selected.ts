@@ -4,6 +4,7 @@
  *   a block of which all go, nothing to stamp     that block as it is
  *   else                                          runs of selected envelopes copied one behind the other, so that the others are not kept
  */
+import { assert } from '#runtime/assert.ts'
 import { type Enricher, isTooLarge } from './enrichment.ts'
 import { EnvelopeScan } from './envelope-scan.ts'
 import type { SelectedBlock, Selection } from './selection.ts'
@@ -36,6 +37,8 @@ export function plainSelected(selection: Selection, endpoint: number, enricher: 
     if (stamping === undefined && taken === block.messageCount) blocks.push(block.plain)
     else if (taken > 0) blocks.push(Buffer.concat(parts))
   }
+  // An array of numbers takes what lies behind its end without a word.
+  assert(count === indexes.length, `of ${indexes.length} selected messages each has its index, and not ${count}`)
   return { blocks, indexes }
 }
 

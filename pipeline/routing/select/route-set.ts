@@ -14,6 +14,7 @@ import {
 } from '#pipeline/routing/condition/condition.ts'
 import { Needs } from '#pipeline/routing/condition/needs.ts'
 import { storedAs } from '#pipeline/routing/condition/system-properties.ts'
+import { assert } from '#runtime/assert.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 /** A route as it is written down; its text is read by `RouteSet.read`. */
@@ -193,6 +194,7 @@ export class RouteSet {
     const mask = new Uint32Array(this.maskWords)
     for (const name of endpointNames) {
       const index = this.endpoints.indexOf(name)
+      assert(index >= 0, 'an endpoint of an enabled route is one of the set')
       mask[index >> 5] = (mask[index >> 5] ?? 0) | (1 << (index & 31))
     }
     return mask

@@ -141,11 +141,14 @@ class BlockWriter {
       const room = limits.blockBytesMax - this.#openLength
       while (to > from && (starts[to] as number) - start > room) to--
       if (to === from) {
+        assert(this.#openCount > 0, 'a message that stood in a block fits one that is empty')
         this.#close()
         continue
       }
       const target = this.#room()
-      this.#openLength += plain.copy(target, this.#openLength, start, starts[to])
+      const copied = plain.copy(target, this.#openLength, start, starts[to])
+      assert(copied === (starts[to] as number) - start, 'messages are copied whole')
+      this.#openLength += copied
       this.#openCount += to - from
       from = to
     }

@@ -7,6 +7,7 @@ const keyOf = (offset: number, other: Partial<SelectionKey> = {}): SelectionKey 
   topic: 'telemetry',
   partition: 0,
   offset,
+  stamp: { edgeId: 'e', epoch: 1, sequence: offset },
   revision: '1',
   ...other,
 })
@@ -17,7 +18,7 @@ const selectionOf = (bytes: number): Selection => {
     plain: Buffer.alloc(bytes),
     firstIndex: 0,
     messageCount: 0,
-    starts: new Uint32Array(0),
+    starts: new Uint32Array(1),
     masks: new Uint32Array(0),
     stored: undefined,
   } as const
@@ -46,12 +47,17 @@ test('endpoints that ask for a record at the same time or later share one select
   expect([cache.hits, cache.misses, counter.calls]).toEqual([2, 1, 1])
 })
 
-test('another topic, partition, offset or revision is another selection', async () => {
+test('another topic, partition, offset, batch or revision is another selection', async () => {
   const cache = new SelectionCache(100_000)
   const counter = selecting(10)
-  for (const other of [{}, { topic: 'events' }, { partition: 1 }, { offset: 2 }, { revision: '2' }])
+  const batches = [
+    { edgeId: 'f', epoch: 1, sequence: 1 },
+    { edgeId: 'e', epoch: 2, sequence: 1 },
+    { edgeId: 'e', epoch: 1, sequence: 2 },
+  ].map((stamp) => ({ stamp }))
+  for (const other of [{}, { topic: 'events' }, { partition: 1 }, { offset: 2 }, { revision: '2' }, ...batches])
     await cache.get(keyOf(1, other), counter.select)
-  expect(counter.calls).toBe(5)
+  expect(counter.calls).toBe(8)
 })
 
 test('without room everything is still right, and those that ask at once share', async () => {

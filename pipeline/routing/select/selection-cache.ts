@@ -14,6 +14,8 @@ export interface SelectionKey {
   readonly topic: string
   readonly partition: number
   readonly offset: number
+  /** Under the same offset a log that was made anew has another record: a batch is known by these. */
+  readonly stamp: { readonly edgeId: string; readonly epoch: number; readonly sequence: number }
   /** `RouteSet.revision` */
   readonly revision: string
 }
@@ -41,7 +43,8 @@ export class SelectionCache {
    * @throws what `select` throws, to all who wait; the next one tries again
    */
   async get(key: SelectionKey, select: () => Promise<Selection>): Promise<Selection> {
-    const text = JSON.stringify([key.topic, key.partition, key.offset, key.revision])
+    const { topic, partition, offset, stamp, revision } = key
+    const text = JSON.stringify([topic, partition, offset, stamp.edgeId, stamp.epoch, stamp.sequence, revision])
     const known = this.#kept.get(text)
     if (known !== undefined) {
       this.hits++

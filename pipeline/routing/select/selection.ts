@@ -66,6 +66,11 @@ export class Selection {
     tally: RouteTally,
     twins?: RecordTwins,
   ): Selection {
+    for (const { masks, starts, messageCount: count } of blocks)
+      assert(
+        masks.length === count * maskWords && starts.length === count + 1,
+        'each message of a block has a verdict, and each begins and ends somewhere',
+      )
     const held = blocks.reduce((sum, block) => sum + block.messageCount, 0)
     assert(held <= messageCount, `blocks of a record of ${messageCount} messages do not hold ${held}`)
     const counts = new Uint32Array(endpointCount)

@@ -221,6 +221,9 @@ export class RecordTwins {
     if (this.#missing.size === 0) return false
     const missing = [...this.#missing]
     for (const [sender, values] of await this.#twins.load(missing)) this.#values.set(sender, values)
+    // The selection would be made again for ever.
+    for (const sender of missing)
+      assert(this.#values.has(sender), 'a twin that was loaded is known, if only that there is none')
     this.#missing.clear()
     return true
   }

@@ -72,8 +72,11 @@ export class AzureBlobStore implements ObjectStore {
       if (!text.trimEnd().endsWith('</EnumerationResults>'))
         throw unavailable('a list of names was cut short', 'InternalError')
       yield* textsOf(text, 'Name')
-      marker = textOf(text, 'NextMarker') || undefined
-      if (marker === undefined) return
+      const next = textOf(text, 'NextMarker') || undefined
+      if (next === undefined) return
+      // It would never end.
+      if (next === marker) throw unavailable('a list of names begins again where it began', 'InternalError')
+      marker = next
     }
   }
 
@@ -107,6 +110,7 @@ export class AzureBlobStore implements ObjectStore {
         ids.push(id)
       },
       complete: async () => {
+        assert(ids.length > 0, 'an upload in blocks has blocks')
         const list = ids.map((id) => `<Uncommitted>${id}</Uncommitted>`)
         const body = Buffer.from(`<?xml version="1.0" encoding="utf-8"?><BlockList>${list.join('')}</BlockList>`)
         const headers = { ...hashed(body), 'if-none-match': '*' }

@@ -62,6 +62,11 @@ export class ClickhouseDeviceTable implements DeviceTable {
   }
 
   async put(versions: readonly DeviceVersion[]): Promise<void> {
+    for (const { key, record } of versions)
+      assert(
+        record === undefined || (record.device_id === key.deviceId && record.module_id === key.moduleId),
+        'a version is of the device under whose key it is kept',
+      )
     const lines = versions.map(({ key, record, fingerprint, version }) => {
       const row = record ?? deletedRecord(key)
       return JSON.stringify({ ...row, fingerprint, is_deleted: record === undefined, version })

@@ -125,7 +125,10 @@ export class ClickHouseSink implements TableSink {
     const offset = countOf(row.offset, 'a question for the newest position')
     assert(offset < end, `the newest position below ${end} is not ${offset}`)
     const [fromMs, toMs] = [Number(row.from_ms), Number(row.to_ms)]
-    assert(fromMs <= toMs, `the newest rows have times, which are not ${row.from_ms} to ${row.to_ms}`)
+    assert(
+      Number.isSafeInteger(fromMs) && fromMs <= toMs,
+      `the newest rows have times, which are not ${row.from_ms} to ${row.to_ms}`,
+    )
     return {
       offset,
       rowCount: countOf(row.rows, 'a question for the newest rows'),
@@ -147,7 +150,8 @@ export class ClickHouseSink implements TableSink {
         const offset = countOf(row.offset, 'a question for positions')
         assert(offset >= next && offset < end, `positions from ${next} to ${end} are asked for, and not ${offset}`)
         const messageCount = countOf(row.rows, 'a question for rows')
-        yield { offset, last: undefined, messageCount, enqueuedAtMsLast: Number(row.to_ms) }
+        const enqueuedAtMsLast = countOf(row.to_ms, 'a question for the latest row')
+        yield { offset, last: undefined, messageCount, enqueuedAtMsLast }
         next = offset + 1
       }
       if (rows.length < heldAtOnceMax) return

@@ -40,6 +40,21 @@ describe('a folder of files', () => {
     await subject.stop()
   })
 
+  test.each(['', '.', '..', 'a/../..', 'x/y'])(
+    'takes %o for no upload, and removes nothing of others',
+    async (uploadId) => {
+      await subject.start()
+      await subject.clear()
+      const store = subject.open()
+      await store.put('d/f', contentOf('x'), never)
+      await store.putBlock('u-1', 'b', contentOf('y'), never)
+      await expect(store.dropBlocks(uploadId)).rejects.toThrow('the id of an upload is the name of a folder')
+      expect(await store.commit('u-1', ['b'], 'd/g', 10)).toEqual({ kind: 'stored', bytes: 1 })
+      expect(await store.find('d/f')).toMatchObject({ bytes: 1 })
+      await subject.stop()
+    },
+  )
+
   test('follows no link that somebody put in the place of a device, a block or a file', async () => {
     await subject.start()
     await subject.clear()

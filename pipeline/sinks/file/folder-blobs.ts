@@ -11,7 +11,7 @@ import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, lstat, mkdir, open, realpath, rename, rm, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { blockKey } from '#pipeline/blobs/blob-key.ts'
+import { blockKey, uploadFolder } from '#pipeline/blobs/blob-key.ts'
 import {
   type BlobContent,
   type BlobPart,
@@ -22,6 +22,7 @@ import {
 } from '#pipeline/blobs/blob-store.ts'
 import { held, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import { isPenstockError } from '#schemas/errors.ts'
+import { joinedTo } from '../objects/joined-blocks.ts'
 import { codeOf, entriesOf, falseIfAbsent, faultOf, syncFolder, writeSynced } from './synced-files.ts'
 
 const partsFolder = 'parts'
@@ -46,7 +47,7 @@ export class FolderBlobs implements BlobStore {
     content: AsyncIterable<Uint8Array>,
     ended: AbortSignal,
   ): Promise<void> {
-    await this.#write(join(this.#uploads, uploadId, blockKey(blockId)), content, ended)
+    await this.#write(join(this.#uploads, uploadFolder(uploadId), blockKey(blockId)), content, ended)
   }
 
   async put(key: string, content: AsyncIterable<Uint8Array>, ended: AbortSignal): Promise<void> {
@@ -54,7 +55,7 @@ export class FolderBlobs implements BlobStore {
   }
 
   async commit(uploadId: string, blockIds: readonly string[], key: string, bytesMax: number): Promise<Committed> {
-    const blocks = blockIds.map((blockId) => join(this.#uploads, uploadId, blockKey(blockId)))
+    const blocks = blockIds.map((blockId) => join(this.#uploads, uploadFolder(uploadId), blockKey(blockId)))
     let bytes = 0
     for (const block of blocks) {
       const found = await this.#stored(block)
@@ -62,7 +63,7 @@ export class FolderBlobs implements BlobStore {
       bytes += found.bytes
     }
     if (bytes > bytesMax) return { kind: 'too large' }
-    await this.#write(join(this.#root, key), joined(blocks), never)
+    await this.#write(join(this.#root, key), joinedTo(bytes, joined(blocks)), never)
     return { kind: 'stored', bytes }
   }
 
@@ -84,7 +85,7 @@ export class FolderBlobs implements BlobStore {
   }
 
   async dropBlocks(uploadId: string): Promise<void> {
-    await this.#translated(() => rm(join(this.#uploads, uploadId), { recursive: true, force: true }))
+    await this.#translated(() => rm(join(this.#uploads, uploadFolder(uploadId)), { recursive: true, force: true }))
   }
 
   async sweep(ageMsMin: number): Promise<void> {

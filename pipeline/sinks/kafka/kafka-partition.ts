@@ -11,6 +11,7 @@ import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
 import { type EndpointError, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import { RecordBatch } from '#pipeline/kafka/record-batch.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { Permits } from '#runtime/permits.ts'
 import type { KafkaSettings } from '#schemas/endpoint-kinds/kafka.ts'
@@ -72,6 +73,7 @@ export class KafkaPartition {
       throw unavailable('the transaction would begin too late, and was not begun', 'Timeout')
     const next = withStored(mark, range)
     await this.#send(selected, next)
+    assert(this.#mark === mark, 'nobody else stores a range of the partition meanwhile')
     await this.#producer.commit()
     this.#mark = next
   }

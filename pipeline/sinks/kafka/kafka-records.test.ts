@@ -41,6 +41,13 @@ async function decoded(portions: AsyncIterable<readonly PartitionRecords[]>): Pr
 const bodies = (count: number, length: number) =>
   Array.from({ length: count }, (_, index) => `${index} `.padEnd(length))
 
+it('ends a transaction before its mark is written if the messages of the range are not all there', async () => {
+  const selected = rangeAt(0, [bodies(3, 10)])
+  const counted = { ...selected, range: { ...selected.range, messageCount: 4 } }
+  const portions = portionsOf(counted, { format: 'messages', compression: 'none' }, shape, 0)
+  await expect(decoded(portions)).rejects.toThrow('a transaction of 4 messages does not have 3')
+})
+
 it('puts each device in the partition of its id, in order, and no record batch is larger than the topic takes', async () => {
   const batches = [bodies(200, 300), bodies(200, 300)]
   const seen = new Map<string, string[]>()

@@ -1,6 +1,7 @@
 /** Records that a topic gets of a range, in portions that fit a request. */
 import type { SelectedMessage, SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import { type Compression, RecordBatch, type RecordHeader } from '#pipeline/kafka/record-batch.ts'
+import { assert } from '#runtime/assert.ts'
 import { batchHeader } from '#schemas/batch.ts'
 import { blocksIn } from '#schemas/batch-walk.ts'
 import type { KafkaSettings } from '#schemas/endpoint-kinds/kafka.ts'
@@ -30,6 +31,7 @@ export async function* portionsOf(
   shape: TopicShape,
   nowMs: number,
 ): AsyncGenerator<readonly PartitionRecords[]> {
+  assert(shape.partitionCount > 0, `the topic ${shape.topic} has a partition`)
   const portion = new Portion(shape, format === 'batches' ? 'none' : compression, nowMs)
   const records = format === 'batches' ? batchRecords(selected, shape) : messageRecords(selected, shape)
   for await (const some of records)
@@ -104,8 +106,14 @@ async function* messageRecords(
   selected: SelectedRange,
   { partitionCount }: TopicShape,
 ): AsyncGenerator<readonly PlacedRecord[]> {
-  for await (const messages of selected.messages())
+  const expected = selected.range.messageCount
+  let messageCount = 0
+  for await (const messages of selected.messages()) {
+    messageCount += messages.length
     yield messages.map((message) => messageRecord(message, partitionCount))
+  }
+  // Before the mark is written that says it of the range.
+  assert(messageCount === expected, `a transaction of ${expected} messages does not have ${messageCount}`)
 }
 
 function messageRecord(message: SelectedMessage, partitionCount: number): PlacedRecord {

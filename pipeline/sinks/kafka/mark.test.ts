@@ -61,6 +61,11 @@ it('a worker that is late stores nothing, though its messages are newer than tho
   expect(isPassed(stored(ahead, ...later), ahead)).toBe(true)
 })
 
+it('is not written of a range that lies before what it says, or ends before it begins', () => {
+  expect(() => withStored(stored(at(5, 3), at(9)), at(6))).toThrow('a range from 6 on is stored behind 9')
+  expect(() => withStored(emptyMark, { ...at(5), last: 4 })).toThrow('a range ends at its end')
+})
+
 it('stays small, and comes back from its bytes', () => {
   const mark = stored(...Array.from({ length: 100 }, (_, index) => at(index)), part(100, 0, 2))
   const bytes = bytesOfMark(mark)
@@ -68,7 +73,12 @@ it('stays small, and comes back from its bytes', () => {
   expect(markFromBytes(bytes)).toEqual(mark)
 })
 
-it.each(['', '{', 'null', '[]', '{"v":2,"latestMs":0,"ranges":[]}', '{"v":1,"latestMs":0,"ranges":[{"first":-1}]}'])(
-  'takes %s for no mark',
-  (text) => expect(markFromBytes(Buffer.from(text))).toBeUndefined(),
-)
+it.each([
+  '',
+  '{',
+  'null',
+  '[]',
+  '{"v":2,"latestMs":0,"ranges":[]}',
+  '{"v":1,"latestMs":0,"ranges":[{"first":-1}]}',
+  '{"v":1,"latestMs":2,"ranges":[{"first":7,"last":6,"messages":1,"fromMs":1,"toMs":2}]}',
+])('takes %s for no mark', (text) => expect(markFromBytes(Buffer.from(text))).toBeUndefined())

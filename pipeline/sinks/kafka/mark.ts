@@ -9,6 +9,7 @@
  * and what lies before the newest but is not among them is nobody's to store any more.
  */
 import type { DeliveryRange, RowGroup } from '#pipeline/endpoints/delivery-range.ts'
+import { assert } from '#runtime/assert.ts'
 
 export interface Mark {
   /** Latest stamp of all that was ever stored, UTC milliseconds. */
@@ -60,8 +61,10 @@ export function isPassed({ latestMs, ranges }: Mark, { first, part, enqueuedAtMs
 /** The mark once the range is stored, which it neither `holds` nor has passed. */
 export function withStored({ latestMs, ranges }: Mark, range: DeliveryRange): Mark {
   const { first, last, part, messageCount: messages, enqueuedAtMsFirst: fromMs, enqueuedAtMsLast: toMs } = range
+  assert(first <= last && fromMs <= toMs, 'a range ends at its end')
   const newest = ranges.at(-1)
   const isOfNewLog = newest !== undefined && first <= newest.last && fromMs > latestMs
+  assert(isOfNewLog || (newest?.first ?? 0) <= first, `a range from ${first} on is stored behind ${newest?.first}`)
   const earlier = isOfNewLog ? [] : ranges.filter((each) => each.first !== first)
   const before = isOfNewLog ? 0 : (ranges.find((each) => each.first === first)?.messages ?? 0)
   const through = part && { through: part.first + part.length }
@@ -99,7 +102,8 @@ function isMark(value: unknown): value is Mark {
 
 function isMarkedRange(value: unknown): value is MarkedRange {
   const { first, last, through, messages, fromMs, toMs } = (value ?? {}) as Partial<Record<keyof MarkedRange, unknown>>
-  return [first, last, messages, fromMs, toMs].every(isCount) && (through === undefined || isCount(through))
+  if (![first, last, messages, fromMs, toMs].every(isCount)) return false
+  return Number(first) <= Number(last) && (through === undefined || isCount(through))
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0

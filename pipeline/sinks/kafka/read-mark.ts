@@ -39,6 +39,7 @@ export async function readMark(
   // Whatever was written before: what is committed of it may end earlier, while somebody's transaction is open.
   const end = await endOf(broker, topic, latestTimestamp)
   const begin = await endOf(broker, topic, earliestTimestamp)
+  assert(begin <= end, `the topic ${topic} goes from ${begin} to ${end}`)
   const untilMs = clock.monotonicMs() + waitMsMax
   for (let upper = end, span = spanFirst; upper > begin; span *= spanFactor) {
     const from = Math.max(begin, upper - span)
@@ -66,8 +67,9 @@ async function newestIn(
   for (let offset = from; offset < end; ) {
     const { records, stableEnd } = await fetchCommitted(broker, topic, offset)
     for (const record of records) {
-      offset = Math.max(offset, Number(record.offset) + 1)
-      if (Number(record.offset) < end && !record.isAborted && record.key?.toString() === key) found = record.value
+      const at = offsetFrom(record.offset, `a record of ${topic}`)
+      offset = Math.max(offset, at + 1)
+      if (at < end && !record.isAborted && record.key?.toString() === key) found = record.value
     }
     if (records.length > 0) continue
     // Compaction leaves batches without records; each of them was of one.

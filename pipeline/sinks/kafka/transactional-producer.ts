@@ -88,6 +88,7 @@ export class TransactionalProducer {
   /** Adds record batches to the transaction, at most one a partition; the first ones begin it. Resolves once all replicas have them. */
   async send(batches: readonly PartitionRecords[]): Promise<void> {
     const { coordinator, producerId, producerEpoch } = this.#current()
+    assert(new Set(batches.map(nameOf)).size === batches.length, 'a partition gets one record batch of a request')
     const topics = newPartitions(batches, this.#joined)
     if (topics.length > 0) {
       const request = { transactionalId: this.#transactionalId, producerId, producerEpoch, topics }
@@ -107,6 +108,7 @@ export class TransactionalProducer {
   /** @throws whatever leaves the outcome unknown, which the next `fence` settles */
   async commit(): Promise<void> {
     const { coordinator, producerId, producerEpoch } = this.#current()
+    assert(this.#joined.size > 0, 'a transaction that is committed holds records')
     const request = { transactionalId: this.#transactionalId, producerId, producerEpoch }
     await coordinator.endTxn({ ...request, transactionResult: true })
     this.#joined.clear()

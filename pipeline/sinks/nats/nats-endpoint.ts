@@ -15,7 +15,7 @@ import { messageFields } from '../queues/message-fields.ts'
 import { optionalLibrary } from '../queues/optional-library.ts'
 import { type QueueConnection, QueueEndpoint } from '../queues/queue-endpoint.ts'
 import type { MessageOutcome } from '../queues/send-window.ts'
-import { natsOutcome } from './nats-outcome.ts'
+import { natsOutcome, storedOutcome } from './nats-outcome.ts'
 
 export interface NatsEndpointOptions {
   readonly name: string
@@ -55,8 +55,8 @@ async function openConnection(settings: NatsSettings, rules: OutgoingRules): Pro
     const headers = library.headers()
     for (const [name, value] of messageFields(message)) headers.append(headerName(name), headerValue(value))
     try {
-      await stream.publish(subject, message.body, { msgID: message.id, headers, timeout: settings.timeoutMs })
-      return { kind: 'delivered' }
+      const options = { msgID: message.id, headers, timeout: settings.timeoutMs }
+      return storedOutcome(await stream.publish(subject, message.body, options), subject)
     } catch (error) {
       return natsOutcome(error, subject, address)
     }

@@ -7,6 +7,18 @@ const notEnabled: readonly number[] = [10_035, 10_039, 10_076]
 const messageTooLarge = 10_054
 const streamFull: readonly number[] = [10_023, 10_047, 10_077]
 
+/** What a publish that was answered means to its message: others than a stream may answer on a subject, and store nothing. */
+export function storedOutcome({ stream, seq }: Partial<StreamAnswer>, subject: string): MessageOutcome {
+  if (typeof stream === 'string' && stream !== '' && Number.isSafeInteger(seq) && Number(seq) > 0)
+    return { kind: 'delivered' }
+  return { kind: 'held', error: held(`what answers on the subject ${subject} is no stream`, 'NotFound') }
+}
+
+interface StreamAnswer {
+  readonly stream: unknown
+  readonly seq: unknown
+}
+
 /** What a publish that failed means to its message. */
 export function natsOutcome(error: unknown, subject: string, address: BrokerAddress): MessageOutcome {
   const { name, message, status, code } = faultOf(error)

@@ -11,6 +11,7 @@ import { type DeliveryRange, type HeldRange, type RowGroup, storedCount } from '
 import { EndpointError, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { ObjectSettings } from '#schemas/endpoint-kinds/object-fields.ts'
 import { limits } from '#schemas/limits.ts'
@@ -123,6 +124,10 @@ export class ObjectSink implements TableSink {
 function groupOf(ranges: readonly NamedRange[]): RowGroup | undefined {
   const [head] = ranges
   if (head === undefined) return undefined
+  assert(
+    ranges.every(({ first, last }) => first === head.first && first <= last),
+    'objects of the newest position begin there',
+  )
   const times = {
     enqueuedAtMsFirst: Math.min(...ranges.map(({ enqueuedAtMsFirst }) => enqueuedAtMsFirst)),
     enqueuedAtMsLast: Math.max(...ranges.map(({ enqueuedAtMsLast }) => enqueuedAtMsLast)),

@@ -99,12 +99,14 @@ export class PostgresSink implements TableSink {
     const [group] = rows
     if (group === undefined) return undefined
     assert(group.enqueued_first <= group.enqueued_last, 'the earliest of the newest rows is not behind the latest')
+    const offset = countOf(group.first)
+    assert(offset < end, `the newest range below ${end} does not begin at ${offset}`)
     return {
-      offset: Number(group.first),
-      rowCount: Number(group.row_count),
+      offset,
+      rowCount: countOf(group.row_count),
       enqueuedAtMsFirst: group.enqueued_first.getTime(),
       enqueuedAtMsLast: group.enqueued_last.getTime(),
-      last: group.last === null ? undefined : Number(group.last),
+      last: group.last === null ? undefined : countOf(group.last),
     }
   }
 
@@ -125,9 +127,10 @@ export class PostgresSink implements TableSink {
         [this.#group, partition, next, end],
       )
       for (const { first, last, row_count, enqueued_last } of rows) {
-        const offset = Number(first)
-        const messageCount = Number(row_count)
-        const lastOffset = last === null ? undefined : Number(last)
+        const offset = countOf(first)
+        assert(offset >= next && offset < end, `ranges from ${next} to ${end} are asked for, and not ${offset}`)
+        const messageCount = countOf(row_count)
+        const lastOffset = last === null ? undefined : countOf(last)
         yield { offset, last: lastOffset, messageCount, enqueuedAtMsLast: enqueued_last.getTime() }
         next = offset + 1
       }
@@ -274,6 +277,13 @@ interface NoteGroup extends pg.QueryResultRow {
   readonly row_count: string
   readonly enqueued_first: Date
   readonly enqueued_last: Date
+}
+
+/** A bigint comes as text. */
+function countOf(text: string): number {
+  const count = Number(text)
+  assert(Number.isSafeInteger(count) && count >= 0, `a note holds counts and offsets, and not ${text}`)
+  return count
 }
 
 /** `schema.table`, each part as an identifier. Parts hold letters, digits and _ only. */

@@ -4,7 +4,7 @@
  *   <prefix>/_uploads/<upload id>/<block>     an object a block: clients send shorter ones than S3 takes as parts of an object
  *   <prefix>/<device>/<file>                  read from its blocks and written in parts, as one stream
  */
-import { blockKey } from '#pipeline/blobs/blob-key.ts'
+import { blockKey, uploadFolder } from '#pipeline/blobs/blob-key.ts'
 import {
   type BlobContent,
   type BlobPart,
@@ -15,7 +15,8 @@ import {
 } from '#pipeline/blobs/blob-store.ts'
 import { unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import { limits } from '#schemas/limits.ts'
-import { S3Client, type S3ClientOptions } from './s3-client.ts'
+import { joinedTo } from '../objects/joined-blocks.ts'
+import { S3Client, type S3ClientOptions, storedFrom } from './s3-client.ts'
 
 /** As many as are written, and what is read for them. */
 const connectionsMax = 2 * limits.uploadWritesMax
@@ -61,7 +62,7 @@ export class S3Blobs implements BlobStore {
       bytes += length
     }
     if (bytes > bytesMax) return { kind: 'too large' }
-    await this.#client.put(this.#prefix + key, this.#joined(blocks), never, false)
+    await this.#client.put(this.#prefix + key, joinedTo(bytes, this.#joined(blocks)), never, false)
     return { kind: 'stored', bytes }
   }
 
@@ -69,13 +70,13 @@ export class S3Blobs implements BlobStore {
     const reply = await this.#client.send({ method: 'HEAD', name: this.#prefix + key })
     if (reply.status === 404) return undefined
     this.#client.assertTaken(reply)
-    return storedFrom(reply.headers)
+    return storedFrom(reply.headers['content-length'], reply.headers['last-modified'])
   }
 
   async read(key: string, part?: BlobPart): Promise<BlobContent | undefined> {
     const reply = await this.#client.open(this.#prefix + key, readMsMax, part)
     if (reply === undefined) return undefined
-    const whole = storedFrom(reply.headers)
+    const whole = storedFrom(reply.headers['content-length'], reply.headers['last-modified'])
     const bytes = part === undefined ? whole.bytes : wholeBytesOf(reply.headers['content-range'])
     return { ...whole, bytes, content: reply.content }
   }
@@ -102,7 +103,7 @@ export class S3Blobs implements BlobStore {
   }
 
   #blocks(uploadId: string): string {
-    return `${this.#prefix}${uploadsFolder}/${uploadId}/`
+    return `${this.#prefix}${uploadsFolder}/${uploadFolder(uploadId)}/`
   }
 
   async *#joined(names: readonly string[]): AsyncGenerator<Uint8Array> {
@@ -123,8 +124,4 @@ function wholeBytesOf(range: string | string[] | undefined): number {
   const [, bytes] = /\/(\d+)$/.exec(String(range)) ?? []
   if (bytes === undefined) throw unavailable('a part of an object came without saying of what', 'InternalError')
   return Number(bytes)
-}
-
-function storedFrom(headers: Readonly<Record<string, string | string[] | undefined>>): StoredBlob {
-  return { bytes: Number(headers['content-length']), changedAtMs: Date.parse(String(headers['last-modified'])) }
 }

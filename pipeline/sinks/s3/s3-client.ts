@@ -80,8 +80,11 @@ export class S3Client {
       if (!text.trimEnd().endsWith('</ListBucketResult>'))
         throw unavailable('a list of names was cut short', 'InternalError')
       for (const [, object = ''] of text.matchAll(/<Contents>(.*?)<\/Contents>/gs)) yield objectFrom(object)
-      token = textOf(text, 'NextContinuationToken')
-      if (token === undefined) return
+      const next = textOf(text, 'NextContinuationToken')
+      if (next === undefined) return
+      // It would never end.
+      if (next === token) throw unavailable('a list of names begins again where it began', 'InternalError')
+      token = next
     }
   }
 
@@ -162,6 +165,7 @@ export class S3Client {
         tags.push(answered.etag)
       },
       complete: async () => {
+        assert(tags.length > 0, 'an upload in parts has parts')
         const parts = tags.map((tag, index) => `<Part><PartNumber>${index + 1}</PartNumber><ETag>${tag}</ETag></Part>`)
         const body = Buffer.from(`<CompleteMultipartUpload>${parts.join('')}</CompleteMultipartUpload>`)
         const wasThere = await this.#askUnlessThere({ method: 'POST', name, query: { uploadId }, headers, body, ended })
@@ -200,11 +204,20 @@ export class S3Client {
   }
 }
 
+/** @throws EndpointError: of what has no size or time, too much would be let in, or kept for ever */
 function objectFrom(element: string): S3Object {
   const [name = ''] = textsOf(element, 'Key')
-  return {
-    name,
-    bytes: Number(textOf(element, 'Size') ?? 0),
-    changedAtMs: Date.parse(textOf(element, 'LastModified') ?? ''),
-  }
+  return { name, ...storedFrom(textOf(element, 'Size'), textOf(element, 'LastModified')) }
+}
+
+/** What a store says of an object. @throws EndpointError if it does not say it */
+export function storedFrom(
+  size: unknown,
+  changedAt: unknown,
+): { readonly bytes: number; readonly changedAtMs: number } {
+  const bytes = size === '' ? Number.NaN : Number(size)
+  const changedAtMs = Date.parse(String(changedAt))
+  if (!Number.isSafeInteger(bytes) || bytes < 0 || Number.isNaN(changedAtMs))
+    throw unavailable('the store does not say of an object how long it is, or of when', 'InternalError')
+  return { bytes, changedAtMs }
 }

@@ -102,6 +102,43 @@ test('an answer without a word of its own is read by its status', async () => {
   await expect(store.put('a', content('a'), never)).rejects.toMatchObject({ message: 'answered 502' })
 })
 
+describe('a list of names', () => {
+  const listOf = (contents: string, more = '') => ({
+    status: 200,
+    body: `<ListBucketResult>${contents}${more}</ListBucketResult>`,
+  })
+  const names = async () => {
+    const found: string[] = []
+    for await (const name of store.list('')) if (found.push(name) > 10) break
+    return found
+  }
+  const time = '<LastModified>2026-01-31T12:00:00.000Z</LastModified>'
+  const whole = `<Contents><Key>a</Key><Size>7</Size>${time}</Contents>`
+
+  test('goes on where a page ended, to the last one', async () => {
+    answers = {
+      'GET /telemetry?list-type=2&prefix=&continuation-token=t1': listOf(whole.replace('>a<', '>b<')),
+      'GET /telemetry?': listOf(whole, '<NextContinuationToken>t1</NextContinuationToken>'),
+    }
+    expect(await names()).toEqual(['a', 'b'])
+  })
+
+  test('that begins again at the same page ends as a fault of the store, and not never', async () => {
+    answers = { 'GET /telemetry?': listOf(whole, '<NextContinuationToken>t1</NextContinuationToken>') }
+    await expect(names()).rejects.toMatchObject({ code: 'ENDPOINT_UNAVAILABLE' })
+  })
+
+  test.each([
+    ['no length', whole.replace('<Size>7</Size>', '')],
+    ['an empty length', whole.replace('7', '')],
+    ['a length that is none', whole.replace('7', '-7')],
+    ['no time', whole.replace(time, '')],
+  ])('that says of an object %s is not believed', async (_name, contents) => {
+    answers = { 'GET /telemetry?': listOf(contents) }
+    await expect(names()).rejects.toMatchObject({ code: 'ENDPOINT_UNAVAILABLE' })
+  })
+})
+
 describe('an object of several parts', () => {
   test('is completed under the condition that it is not there', async () => {
     answers = { 'POST /telemetry/a?uploads': uploadAnswer }

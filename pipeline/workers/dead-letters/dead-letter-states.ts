@@ -172,7 +172,8 @@ export async function eachRecord(
   action: (record: LogRecord) => void,
 ): Promise<void> {
   const range = (await log.ranges())[partition]
-  if (!range) return
+  // None would have no letters.
+  assert(range !== undefined, `the log tells what it keeps of each of its partitions, and of ${partition} too`)
   const walk = { partition, from: Math.max(from, range.first), end: range.next, readBytesMax }
   const read = await walkLog(log, walk, action)
   assert(range.first <= range.next, `a partition keeps what is between ${range.first} and ${range.next}`)

@@ -12,6 +12,7 @@ import { selectedMessages } from '#pipeline/routing/select/selected-messages.ts'
 import type { Selection } from '#pipeline/routing/select/selection.ts'
 import type { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
 import type { RecordKind } from '#pipeline/routing/select/selector.ts'
+import { assert } from '#runtime/assert.ts'
 import { batchHeader, envelopeBytes, messagesOfBatch } from '#schemas/batch.ts'
 import type { RangeSelector } from '../range-selector.ts'
 import type { RouteCounts } from './route-counts.ts'
@@ -62,10 +63,10 @@ export class RoutedSelector implements RangeSelector {
     return selections.map((selection) => new Set(oversizedIn(selection, index, enricher)))
   }
 
-  #selectionOf({ topic, partition }: DeliveryRange, { offset, value }: LogRecord, revision: RoutingRevision) {
+  #selectionOf({ topic, partition }: DeliveryRange, { offset, stamp, value }: LogRecord, revision: RoutingRevision) {
     const { endpoint, cache, kind, counts } = this.#options
     const { id, routeSet, selector } = revision.routesFor(endpoint)
-    const key = { topic, partition, offset, revision: id }
+    const key = { topic, partition, offset, stamp, revision: id }
     return cache.get(key, async () => {
       const selection = await selector.select(value, kind)
       counts?.count(key, selection, routeSet)
@@ -117,13 +118,17 @@ class RoutedRange implements SelectedRange {
   }
 
   async #encoded(): Promise<readonly Uint8Array[]> {
-    const { endpoint, index, revision, records, selections } = this.#routed
+    const { endpoint, index, revision, records, selections, oversized } = this.#routed
     const encoder = revision.encoderOf(endpoint)
     const chunks: Uint8Array[] = [batchHeader]
     for (const [place, { value }] of records.entries()) {
       const selection = selections[place]
       if (selection === undefined || selection.countOf(index) === 0) continue
-      chunks.push(...(await encoder.encode(value, selection, index)).blocks)
+      const { blocks, messageCount } = await encoder.encode(value, selection, index)
+      const counted = selection.countOf(index) - (oversized[place]?.size ?? 0)
+      // What was counted too large is a dead letter by then, and what was not is delivered.
+      assert(messageCount === counted, `of a record ${counted} messages are counted, and ${messageCount} delivered`)
+      chunks.push(...blocks)
     }
     return chunks
   }

@@ -129,6 +129,23 @@ describe('a router', () => {
   const eventually = (name: string, expected: readonly string[]) =>
     vi.waitFor(() => expect(bodies(name)).toEqual(expected), { timeout: 20_000 })
 
+  test('of a log that was made anew each endpoint gets the messages that lie there now, not those that lay under their offsets [G-2]', async () => {
+    router.apply(
+      1,
+      document({
+        routes: [route('some', "level = 'high'", 'a', 'b')],
+        endpoints: ['a', 'b'].map((name) => endpoint(name)),
+      }),
+    )
+    for (const body of ['1', '2']) await send(body, { level: 'high' })
+    await eventually('a', ['1', '2'])
+    await eventually('b', ['1', '2'])
+    log.store.makeAnew()
+    for (const body of ['3', '4', '5']) await send(body, { level: 'high' })
+    await eventually('a', ['1', '2', '3', '4', '5'])
+    await eventually('b', ['1', '2', '3', '4', '5'])
+  })
+
   test('an endpoint whose routes ask for twins waits while nobody can tell them, and no other does [G-10]', async () => {
     known.isAway = true
     router.apply(

@@ -4,6 +4,7 @@
  */
 import type { Log } from '#pipeline/log/log.ts'
 import type { SenderTwins } from '#pipeline/routing/select/sender-twins.ts'
+import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type Envelope, messagesOfBatch } from '#schemas/batch.ts'
@@ -65,6 +66,8 @@ export function followTwinChanges({ log, twins, clock, logger }: TwinChangesOpti
     let isMore = false
     for (const [partition, offset] of offsets.entries()) {
       for (const record of await log.read(partition, offset, readBytesMax)) {
+        const next = offsets[partition] ?? offset
+        assert(record.offset >= next, `changes are heard from ${next} on, and not again from ${record.offset}`)
         for (const { envelope } of messagesOfBatch(record.value)) apply(envelope)
         offsets[partition] = record.offset + 1
         isMore = true

@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'vitest'
+import { desiredPatchFrom } from './json-patch.ts'
+
+const twin = {
+  desired: {
+    fan: { low: 1, high: 2 },
+    speed: 3,
+    thermostat: { __t: 'c', target: 20, range: { low: 1, high: 2 } },
+    lamp: { __t: 'c', on: true },
+  },
+  reported: { sensor: { __t: 'c', heat: 4 }, serial: 'a' },
+}
+
+const patch = (...operations: readonly object[]) => desiredPatchFrom(operations, twin)
+const add = (path: string, value: unknown) => ({ op: 'add', path, value })
+const remove = (path: string) => ({ op: 'remove', path })
+
+describe('a JSON Patch of a digital twin', () => {
+  test.each([
+    ['a property', add('/speed', 4), { speed: 4 }],
+    ['a property that is new', add('/pace', 4), { pace: 4 }],
+    [
+      'a property that is an object, of which nothing else is left',
+      add('/fan', { low: 5 }),
+      { fan: { low: 5, high: null } },
+    ],
+    ['a property of a component', add('/thermostat/target', 21), { thermostat: { target: 21 } }],
+    [
+      'a property of a component that only the device told of',
+      add('/sensor/rate', 5),
+      { sensor: { __t: 'c', rate: 5 } },
+    ],
+    ['a property of a component that is new', add('/door/open', true), { door: { __t: 'c', open: true } }],
+    [
+      'a component, of which nothing else is left',
+      add('/thermostat', { low: 1, $metadata: {} }),
+      { thermostat: { __t: 'c', low: 1, target: null, range: null } },
+    ],
+    ['a component without properties', add('/door', { $metadata: {} }), { door: { __t: 'c' } }],
+  ])('writes %s, with add and replace alike', (_what, operation, expected) => {
+    for (const op of ['add', 'replace']) expect(patch({ ...operation, op })).toEqual(expected)
+  })
+
+  test.each([
+    ['a property', '/speed', { speed: null }],
+    ['a component', '/thermostat', { thermostat: null }],
+    ['a property of a component', '/thermostat/target', { thermostat: { target: null } }],
+    ['the last property of a component, and the component with it', '/lamp/on', { lamp: null }],
+    ['what is not there', '/pace', { pace: null }],
+  ])('removes %s', (_what, path, expected) => expect(patch(remove(path))).toEqual(expected))
+
+  test('does one operation after the other, and names nothing that none of them wrote', () => {
+    expect(
+      patch(
+        add('/thermostat/target', 21),
+        add('/thermostat/target', 22),
+        remove('/thermostat/range'),
+        add('/lamp', { dim: 1, $metadata: {} }),
+        add('/lamp/dim', 2),
+        remove('/speed'),
+        add('/speed', 5),
+      ),
+    ).toEqual({
+      thermostat: { target: 22, range: null },
+      lamp: { __t: 'c', dim: 2, on: null },
+      speed: 5,
+    })
+    expect(patch(remove('/thermostat/target'), remove('/thermostat/range'))).toEqual({ thermostat: null })
+    expect(patch(add('/lamp/dim', 1), remove('/lamp'))).toEqual({ lamp: null })
+  })
+
+  test.each([
+    ['a list of 1 to', {}],
+    ['a list of 1 to', []],
+    ['op must be add, replace or remove', [{ op: 'move', path: '/speed', from: '/pace' }]],
+    ['op must be add, replace or remove', [null]],
+    ['path must be', [add('speed', 1)]],
+    ['path must be', [add('', {})]],
+    ['path must be', [add('/', 1)]],
+    ['path must be', [add('/thermostat/range/low', 1)]],
+    ['path must be', [add('/$metadata/$model', 'dtmi:x;1')]],
+    ['path must be', [add('/thermostat/__t', 'x')]],
+    ['path must be', [add('/__proto__', 1)]],
+    ['path must be', [{ op: 'add', path: 7, value: 1 }]],
+    ['needs a value without null', [{ op: 'add', path: '/speed' }]],
+    ['needs a value without null', [add('/speed', null)]],
+    ['needs a value without null', [add('/speed', { a: [null] })]],
+    ['speed is a property and no component', [add('/speed/low', 1)]],
+    ['serial is a property and no component', [add('/serial/low', 1)]],
+    ['speed is a property and no component', [add('/speed', { $metadata: {} })]],
+    ['thermostat is a component', [add('/thermostat', { target: 1 })]],
+    ['sensor is a component', [add('/sensor', 1)]],
+    ['must be an empty object', [add('/door', { $metadata: { a: 1 } })]],
+    ['a component has no components', [add('/door/handle', { $metadata: {} })]],
+  ])('is refused, with the reason: %s', (reason, document) => {
+    expect(() => desiredPatchFrom(document, twin)).toThrow(reason)
+  })
+})
