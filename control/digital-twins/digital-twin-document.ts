@@ -31,7 +31,7 @@ export function isComponent(value: unknown): value is JsonObject {
 
 /** @param modelId that the device announced; `undefined`: none */
 export function digitalTwinDocument(
-  deviceId: string,
+  id: string,
   modelId: string | undefined,
   { desired, reported }: TwinSections,
 ): JsonObject {
@@ -48,7 +48,7 @@ export function digitalTwinDocument(
     { value: picked(reported, properties), metadata: reportedMetadata },
     modelId === undefined ? {} : { $model: modelId },
   )
-  return { $dtId: deviceId, ...Object.fromEntries(components), ...root }
+  return { $dtId: id, ...Object.fromEntries(components), ...root }
 }
 
 interface PartSection {

@@ -4,6 +4,7 @@ import type { IdentityTwin, TwinPatch, Twins } from '#control/twins/twins.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { CallOutcome } from '#schemas/downlink.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
+import { identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { digitalTwinOperations } from './digital-twin-operations.ts'
 
@@ -38,8 +39,8 @@ function setUp() {
     },
   }
   const methods: Methods = {
-    call: async ({ deviceId }, request) => {
-      called.push([deviceId, request])
+    call: async (id, request) => {
+      called.push([identityText(id), request])
       return outcome
     },
   }
@@ -129,11 +130,11 @@ describe('digital twins over REST', () => {
       headers: { 'x-ms-command-statuscode': '202', 'x-ms-request-id': expect.stringMatching(/^[0-9a-f-]{36}$/) },
       body: '{"big":12345678901234567890}',
     })
-    await run('POST', '/digitaltwins/d/commands/reboot')
+    await run('POST', '/digitaltwins/d~m/commands/reboot')
     const call = { kind: 'method', name: 'lamp*blink', payload: '{"times":3}', responseMs: 9_000 }
     expect(called).toEqual([
       ['d', { call, connectMs: 7_000 }],
-      ['d', { call: { kind: 'method', name: 'reboot', payload: 'null', responseMs: 30_000 }, connectMs: 0 }],
+      ['d/m', { call: { kind: 'method', name: 'reboot', payload: 'null', responseMs: 30_000 }, connectMs: 0 }],
     ])
   })
 
@@ -146,6 +147,8 @@ describe('digital twins over REST', () => {
     await expect(run('POST', '/digitaltwins/d/commands/reboot', 'no JSON')).rejects.toEqual(
       refusedAs('REGISTRY_BODY_MALFORMED'),
     )
+    for (const id of ['d~', '~m', 'd~m~n', 'd m'])
+      await expect(run('POST', `/digitaltwins/${id}/commands/reboot`)).rejects.toEqual(refusedAs('REGISTRY_ID_INVALID'))
     expect(called).toEqual([])
     answer({ kind: 'notHere' })
     await expect(run('POST', '/digitaltwins/d/commands/reboot')).rejects.toEqual(refusedAs('METHOD_DEVICE_OFFLINE'))

@@ -1,5 +1,5 @@
 /**
- * Digital twins over REST, as the hub has them: twins and methods by the names that models give them.
+ * Digital twins over REST, as the hub has them: twins and methods by the names that models give them. `{d}` is a device, or `device~module`.
  *
  *   GET PATCH /digitaltwins/{d}                                  PATCH is a JSON Patch of desired properties; If-Match: etag or *
  *   POST      /digitaltwins/{d}/commands/{c}                     the direct method c
@@ -37,8 +37,8 @@ export function digitalTwinOperations(twins: Pick<Twins, 'get' | 'update'>, meth
       told: digitalTwinTold.read,
       right: ['ServiceConnect', 'RegistryRead'],
       run: async (request) => {
-        const { identity, twin } = await twins.get(deviceOf(request))
-        const document = digitalTwinDocument(identity.deviceId, identity.modelId, sectionsOf({ identity, twin }))
+        const { identity, twin } = await twins.get(idOf(request))
+        const document = digitalTwinDocument(textOf(identity), identity.modelId, sectionsOf({ identity, twin }))
         return jsonAnswer(200, document, { ETag: `"${etagText(twin.etag)}"` })
       },
     },
@@ -51,7 +51,7 @@ export function digitalTwinOperations(twins: Pick<Twins, 'get' | 'update'>, meth
       run: async (request, body) => {
         if (!isWithinDepth(body, patchDepthMax))
           throw argumentFault(`a patch nests at most ${patchDepthMax} levels deep`)
-        const etag = await patched(twins, deviceOf(request), jsonFrom(body), ifMatchOf(request)?.etag)
+        const etag = await patched(twins, idOf(request), jsonFrom(body), ifMatchOf(request)?.etag)
         return { status: 202, headers: { ETag: `"${etag}"`, Location: request.path } }
       },
     },
@@ -80,7 +80,7 @@ function commandOperation(methods: Methods, pattern: string, methodOf: (request:
         connectTimeoutInSeconds: numberIn(request, 'connectTimeoutInSeconds'),
         responseTimeoutInSeconds: numberIn(request, 'responseTimeoutInSeconds'),
       })
-      return commandAnswer(await methods.call(deviceOf(request), call))
+      return commandAnswer(await methods.call(idOf(request), call))
     },
   }
 }
@@ -125,10 +125,16 @@ function sectionsOf({ identity, twin }: IdentityTwin): TwinSections {
   return twinPart(twin, identity.createdAtMs).properties
 }
 
-function deviceOf(request: HttpRequest): IdentityId {
-  const id = { deviceId: named(request, 0), moduleId: undefined }
+/** No id holds a `~`. @throws REGISTRY_ID_INVALID */
+function idOf(request: HttpRequest): IdentityId {
+  const [deviceId = '', ...modules] = named(request, 0).split('~')
+  const id = { deviceId, moduleId: modules.length === 0 ? undefined : modules.join('~') }
   checkIdentityId(id)
   return id
+}
+
+function textOf({ deviceId, moduleId }: IdentityId): string {
+  return moduleId === undefined ? deviceId : `${deviceId}~${moduleId}`
 }
 
 function named(request: HttpRequest, index: number): string {

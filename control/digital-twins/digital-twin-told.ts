@@ -14,11 +14,12 @@ const patchShape = named(
   listOf(recordOf({ op: choiceOf(['add', 'replace', 'remove']), path: aText }, { value: anything })),
 )
 
-const unknown = ['REGISTRY_DEVICE_UNKNOWN'] as const
+const unknown = ['REGISTRY_DEVICE_UNKNOWN', 'REGISTRY_MODULE_UNKNOWN'] as const
 
 export const digitalTwinTold = {
   read: {
-    summary: 'The twin of a device as its model has it: properties, and components with metadata of their own',
+    summary:
+      'The twin of a device, or of a module (device~module), as its model has it: properties, and components with metadata of their own',
     answered: { 200: gives('the digital twin as it is now', digitalTwinShape, etag) },
     faults: unknown,
   },

@@ -27,7 +27,7 @@ export function runJobs(tools: JobTools, onActive: () => void = () => {}): () =>
   // Apart from it: forgetting a job of a million devices takes minutes, in which others are due.
   const endTidying = repeating(clock, async (signal) => {
     try {
-      await tidy(signal)
+      for (let isMore = true; isMore && !signal.aborted; isMore = await work.sweep()) await countAll()
     } catch (error) {
       logger.warn('jobs were neither counted nor forgotten; trying again', { error })
     }
@@ -57,8 +57,7 @@ export function runJobs(tools: JobTools, onActive: () => void = () => {}): () =>
     }
   }
 
-  async function tidy(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && (await work.sweep()));
+  async function countAll(): Promise<void> {
     const counts = await work.count()
     for (const status of jobStatuses) metrics.series('penstock_jobs_kept', { status }).set(counts.get(status) ?? 0)
     if (['scheduled', 'queued', 'running'].some((status) => counts.has(status as never))) onActive()

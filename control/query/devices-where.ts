@@ -20,8 +20,10 @@ export async function devicesWhere(
   countMax: number,
 ): Promise<string[]> {
   const parameters = new Parameters('devices')
-  const sql = `SELECT i.device_id FROM penstock.identities i ${joinPresence} ${joinTwins}
-    WHERE i.module_id = '' AND i.device_id > ${parameters.add(after)} AND ${whereSql(condition, parameters)}
+  const begin = parameters.add(after)
+  // Said of twins too: otherwise those of all pages before may be read for each page.
+  const sql = `SELECT i.device_id FROM penstock.identities i ${joinPresence} ${joinTwins} AND t.device_id > ${begin}
+    WHERE i.module_id = '' AND i.device_id > ${begin} AND ${whereSql(condition, parameters)}
     ORDER BY i.device_id LIMIT ${parameters.add(countMax)}::integer`
   const rows = await boundedQuery(database, (queries) => queries.query<{ device_id: string }>(sql, parameters.values))
   return rows.map(({ device_id }) => device_id)

@@ -71,13 +71,16 @@ type PageRow = IdentityRow & TwinRow & { readonly [item: `item_${number}`]: unkn
 function pageRows(queries: Queries, query: Query, cursor: Cursor | undefined, countMax: number): Promise<PageRow[]> {
   const parameters = new Parameters(query.from)
   const conditions = [sourceSql(query)]
+  let joins = joinTwins
   if (cursor) {
     const [deviceId, moduleId] = cursor.keys.map((key) => parameters.add(key))
     conditions.push(`(i.device_id, i.module_id) > (${deviceId}, ${moduleId})`)
+    // Otherwise twins of all pages before may be read for each page.
+    joins += ` AND t.device_id >= ${deviceId}`
   }
   if (query.where) conditions.push(conditionSql(query.where, parameters))
   const columns = query.items?.map((item, index) => `, ${itemSql(item, parameters)} AS item_${index}`)
-  const sql = `${selectIdentitiesWith(columns?.join('') ?? `, ${twinColumns}`, joinTwins)} WHERE ${conditions.join(' AND ')}
+  const sql = `${selectIdentitiesWith(columns?.join('') ?? `, ${twinColumns}`, joins)} WHERE ${conditions.join(' AND ')}
     ORDER BY i.device_id, i.module_id LIMIT ${parameters.add(countMax + 1)}::integer`
   return queries.query<PageRow>(sql, parameters.values)
 }

@@ -228,6 +228,13 @@ describe.skipIf(network.skip || python.skip)(`real services over AMQP ${network.
       read.map(({ number }) => number).toSorted((one, other) => one - other),
     )
   })
+  test("the hub's service SDK for Node changes and reads digital twins", async () => {
+    await deviceNamed('digital')
+    const output = await node([client('hub-digital-twin.ts'), formatConnectionString(owner), 'digital'])
+    const lamp = { $metadata: { on: { desiredValue: true, desiredVersion: 2 } } }
+    expect(JSON.parse(output)).toEqual({ twin: { $dtId: 'digital', lamp, $metadata: {} }, called: 404 })
+  })
+
   test.skipIf(pythonServices.skip)(
     `the hub's service SDK for Python does all that it can ${pythonServices.note}`,
     async () => {
