@@ -10,7 +10,7 @@ import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'penstock-built-in-'))
 const [dataDir, filesDir] = [join(folder, 'data'), join(folder, 'files')]
-const patient = { timeout: 60_000, interval: 100 }
+const patient = { timeout: 100_000, interval: 100 }
 let penstock: RunningPenstock
 
 beforeAll(async () => {

@@ -8,7 +8,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { formatConnectionString } from '#control/auth/connection-string.ts'
 import { type DevelopmentCa, makeDevelopmentCa } from '#infra/commands/development-ca.ts'
 import { namedBlock } from '#infra/testbed/document-blocks.ts'
-import { javaSdkClassPath, javaSdkJars, javaSdkMissing, makeTrustStore, trusting } from '#infra/testbed/java-sdk.ts'
+import {
+  javaSdkClassPath,
+  javaSdkJars,
+  javaSdkMissing,
+  makeTrustStore,
+  quickStart,
+  trusting,
+} from '#infra/testbed/java-sdk.ts'
 import { mosquittoMissing } from '#infra/testbed/mosquitto.ts'
 import { type Namespace, namespaceMissing, openNamespace } from '#infra/testbed/namespace.ts'
 import { type RunningPenstock, startPenstock } from '#infra/testbed/penstock.ts'
@@ -27,7 +34,7 @@ const programs = {
   'device.mjs': { missing: () => undefined, command: [process.execPath, 'device.mjs'] },
   'plain.mjs': { missing: () => undefined, command: [process.execPath, 'plain.mjs'] },
   'device.py': { missing: pythonSdkMissing, command: [pythonForDevices, 'device.py'] },
-  'Device.java': { missing: javaSdkMissing, command: ['java', '-cp', javaSdkJars(), 'Device.java'] },
+  'Device.java': { missing: javaSdkMissing, command: ['java', ...quickStart, '-cp', javaSdkJars(), 'Device.java'] },
   'device.c': {
     missing: libmosquittoMissing,
     command: ['sh', '-c', 'cc device.c -o device -lmosquitto && exec ./device'],

@@ -14,7 +14,8 @@ const sources = join(import.meta.dirname, 'hub-java')
 const trustStorePassword = 'changeit'
 /** Characters of what it says of itself that are kept. */
 const errorsLengthMax = 20_000
-const quickStart = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto']
+/** Of programs that run for seconds. */
+export const quickStart = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto']
 
 /** Why the SDKs cannot be used here; `undefined` if they can. */
 export function javaSdkMissing(): string | undefined {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createSasToken } from '#control/auth/sas-token.ts'
+import { expectForeseen, faultsOf, type Random } from '#ingest/amqp/fuzz-fixture.ts'
 import {
   attachFrame,
   beginFrame,
@@ -14,13 +15,10 @@ import { frame, performatives } from '#runtime/amqp/frames.ts'
 import { writeMessage } from '#runtime/amqp/message.ts'
 import { described, uint } from '#runtime/amqp/write-values.ts'
 import { fuzzRounds } from '#runtime/fuzz-rounds-fixture.ts'
-import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
-import { isPenstockError } from '#schemas/errors.ts'
+import { seededRandom } from '#runtime/seeded-random.ts'
 import { appendBatch, serviceKey, servicesFixture } from './services-fixture.ts'
 
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
-
-type Random = SeededRandom['below']
 
 const token = createSasToken({
   scope: 'localhost',
@@ -110,12 +108,7 @@ test(`what services say, damaged and cut anywhere: every fault is an expected on
   for (const _ of fuzzRounds('streams of services', 5)) {
     const client = rawClient(fixture, fixture.open)
     const { connection } = client
-    const faults: unknown[] = []
-    const fail = connection.fail.bind(connection)
-    connection.fail = (error) => {
-      faults.push(error.cause)
-      fail(error)
-    }
+    const faults = faultsOf(connection)
     client.say(
       header(false),
       openFrame(),
@@ -137,7 +130,7 @@ test(`what services say, damaged and cut anywhere: every fault is an expected on
     }
     connection.onClosed()
     await new Promise((resolve) => setImmediate(resolve))
-    for (const cause of faults) if (cause !== undefined) expect(isPenstockError(cause), String(cause)).toBe(true)
+    expectForeseen(faults)
     expect([connection.joinedBytes, fixture.services.readers.count, fixture.edge.connections.size]).toEqual([0, 0, 0])
   }
   expect(rejections).toEqual([])
