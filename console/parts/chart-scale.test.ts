@@ -1,8 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { type Moment, momentAt, pathOf, scaleOf, ticksOf, timeTicksOf } from './chart-scale.ts'
+import { type Moment, momentAt, pathOf, scaleOf, timeTicksOf } from './chart-scale.ts'
 
 const frame = { width: 636, top: 0, bottom: 100, valueText: String }
 const line = (...points: Moment[]) => [{ points }]
+
+const ticksBetween = (from: number, to: number, isDuration = false): number[] =>
+  scaleOf(line([0, from], [1, to]), { ...frame, isFromZero: false, isDuration }).valueTicks.map(([value]) => value)
 
 describe('a scale', () => {
   test('begins at nothing, ends at a round value, and spans the points', () => {
@@ -27,20 +30,22 @@ describe('a scale', () => {
       const scale = scaleOf(series, { ...frame, isFromZero })
       expect(scale.valueTo).toBeGreaterThan(scale.valueFrom)
       expect(Number.isFinite(scale.xOf(scale.fromMs))).toBe(true)
-      expect(ticksOf(scale.valueFrom, scale.valueTo, 4).length).toBeLessThan(12)
+      expect(scale.valueTicks.length).toBeLessThan(12)
     }
   })
 })
 
 test('ticks are round, of values and of time', () => {
-  expect(ticksOf(0, 1, 4)).toEqual([0, 0.5, 1])
-  expect(ticksOf(-20, 20, 4)).toEqual([-20, -10, 0, 10, 20])
+  expect(ticksBetween(0, 1)).toEqual([0, 0.5, 1])
+  expect(ticksBetween(0, 0.3)).toEqual([0, 0.1, 0.2, 0.3])
+  expect(ticksBetween(-20, 20)).toEqual([-20, -10, 0, 10, 20])
+  expect(ticksBetween(1_234_567_890_120, 1_234_567_890_124)).toHaveLength(5)
   expect(timeTicksOf(0, 3_600_000, 6).map(([ms]) => ms / 60_000)).toEqual([0, 10, 20, 30, 40, 50, 60])
 })
 
 test('an axis of durations has the steps of a clock', () => {
-  expect(ticksOf(0, 200_000, 4, true)).toEqual([0, 60_000, 120_000, 180_000])
-  expect(ticksOf(0, 800, 4, true)).toEqual([0, 200, 400, 600, 800])
+  expect(ticksBetween(0, 170_000, true)).toEqual([0, 60_000, 120_000, 180_000])
+  expect(ticksBetween(0, 800, true)).toEqual([0, 200, 400, 600, 800])
 })
 
 test.each([
@@ -74,6 +79,12 @@ test('there is room for what is written on the axis, and values that are near to
 test('values that are all the same lie in the middle', () => {
   const scale = scaleOf(line([0, 21.5], [1, 21.5]), { ...frame, isFromZero: false })
   expect(Math.abs(scale.yOf(21.5) - 50)).toBeLessThan(15)
+})
+
+test('the axis ends at ticks, above and below', () => {
+  const { valueTicks, valueFrom, valueTo } = scaleOf(line([0, 1_394], [1, 1_577]), { ...frame, isFromZero: false })
+  expect([valueFrom, valueTo]).toEqual([1_350, 1_600])
+  expect(valueTicks.map(([value]) => value)).toEqual([1_350, 1_400, 1_450, 1_500, 1_550, 1_600])
 })
 
 test('a point alone is drawn', () => {

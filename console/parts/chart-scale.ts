@@ -44,9 +44,9 @@ const valueTicksMax = 4
 const momentMs = 10_000
 
 export function scaleOf(series: readonly { readonly points: readonly Moment[] }[], frame: Frame): Scale {
-  const { width, top, bottom, valueText, isDuration = false } = frame
-  const { fromMs, toMs, valueFrom, valueTo } = boundsOf(series, frame)
-  const valueTicks = textsOf(ticksOf(valueFrom, valueTo, valueTicksMax, isDuration), valueText)
+  const { width, top, bottom, valueText } = frame
+  const { fromMs, toMs, valueFrom, valueTo, valueStep } = boundsOf(series, frame)
+  const valueTicks = textsOf(ticksBy(valueStep, valueFrom, valueTo), valueText)
   const longest = Math.max(0, ...valueTicks.map(([, text]) => text.length))
   const left = Math.max(leftMin, Math.ceil(longest * characterWidth) + tickGap)
   const drawn = Math.max(width - left, 1)
@@ -63,7 +63,9 @@ export function scaleOf(series: readonly { readonly points: readonly Moment[] }[
   }
 }
 
-type Bounds = Pick<Scale, 'fromMs' | 'toMs' | 'valueFrom' | 'valueTo'>
+interface Bounds extends Pick<Scale, 'fromMs' | 'toMs' | 'valueFrom' | 'valueTo'> {
+  readonly valueStep: number
+}
 
 function boundsOf(series: readonly { readonly points: readonly Moment[] }[], frame: Frame): Bounds {
   const { valueMin = 0, isFromZero = true, isDuration = false } = frame
@@ -81,16 +83,17 @@ function boundsOf(series: readonly { readonly points: readonly Moment[] }[], fra
   if (first === last) [first, last] = [first - momentMs / 2, last + momentMs / 2]
   const fromMs = frame.fromMs ?? (Number.isFinite(first) ? first : 0)
   const toMs = Math.max(frame.toMs ?? last, fromMs + 1)
-  const [valueFrom, valueTo] = lowest <= highest ? rounded(lowest, highest, isFromZero, isDuration) : [0, 1]
-  return { fromMs, toMs, valueFrom, valueTo }
+  const values = lowest <= highest ? rounded(lowest, highest, isFromZero, isDuration) : nothing
+  return { fromMs, toMs, ...values }
 }
 
-/** Round steps between two values: 1, 2 or 5 times a power of ten, or those of a clock. */
-export function ticksOf(from: number, to: number, count: number, isDuration = false): number[] {
-  const step = stepOf((to - from) / count, isDuration)
+const nothing = { valueFrom: 0, valueTo: 1, valueStep: 0.5 }
+
+function ticksBy(step: number, from: number, to: number): number[] {
   const ticks: number[] = []
   for (let index = Math.ceil(from / step - 1e-9); index * step <= to + step * 1e-9; index++)
-    ticks.push(Number((index * step).toPrecision(12)))
+    // Without what binary fractions add; of counters of 13 digits all are needed.
+    ticks.push(Number((index * step).toPrecision(15)))
   return ticks
 }
 
@@ -153,15 +156,18 @@ export function pathOf(points: readonly Moment[], scale: Scale): { line: string;
   return { line, startX: startX ?? 0, isWhole: isWhole && line !== '' }
 }
 
+type ValueBounds = Pick<Bounds, 'valueFrom' | 'valueTo' | 'valueStep'>
+
 /** Values that are all the same lie in the middle, where nothing says that the axis begins at 0. */
-function rounded(lowest: number, highest: number, isFromZero: boolean, isDuration: boolean): [number, number] {
+function rounded(lowest: number, highest: number, isFromZero: boolean, isDuration: boolean): ValueBounds {
   const isFlat = lowest === highest
   const around = isFlat && !isFromZero ? Math.abs(lowest) / 10 || 0.5 : 0
   const [from, to] = [lowest - around, isFlat && isFromZero ? lowest + 1 : highest + around]
   const step = stepOf((to - from) / valueTicksMax, isDuration)
-  return [Math.floor(from / step) * step, Math.ceil(to / step) * step]
+  return { valueFrom: Math.floor(from / step) * step, valueTo: Math.ceil(to / step) * step, valueStep: step }
 }
 
+/** A round one: 1, 2 or 5 times a power of ten, or one of a clock. */
 function stepOf(rough: number, isDuration: boolean): number {
   const ofClock = isDuration && rough > 500 ? timeSteps.find((step) => step >= rough * 0.999) : undefined
   if (ofClock !== undefined) return ofClock

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { reasonOf, sessionLost } from '#console/data/call.ts'
 import { zoneText } from '#console/data/format.ts'
 import { currentSession, logOut, type Session } from '#console/data/session.ts'
+import { useAction } from '#console/data/use-action.ts'
 import { useLoad } from '#console/data/use-load.ts'
 import { Button } from '#console/parts/button.tsx'
 import { Empty, Shown, Skeleton } from '#console/parts/empty.tsx'
@@ -97,10 +98,10 @@ function Screen(given: { readonly load: () => Promise<FunctionComponent<ScreenPr
 }
 
 function Who({ session, onLeft }: { readonly session: Session; readonly onLeft: () => void }) {
-  const leave = async (): Promise<void> => {
+  const leave = useAction(async () => {
     await logOut()
     onLeft()
-  }
+  })
   return (
     <footer>
       {session.isOpen ? (
@@ -110,9 +111,10 @@ function Who({ session, onLeft }: { readonly session: Session; readonly onLeft: 
       ) : (
         <>
           <b>{session.policy}</b>
-          <Button kind="quiet" isLittle icon="leave" onClick={() => void leave()}>
+          <Button kind="quiet" isLittle icon="leave" isBusy={leave.isRunning} onClick={() => void leave.run()}>
             Log out
           </Button>
+          {leave.error !== undefined && <p class="bad-text">{reasonOf(leave.error)}</p>}
         </>
       )}
       <span class="version">

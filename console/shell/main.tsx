@@ -5,6 +5,8 @@ import { screenOf } from './screens.ts'
 import '../style/base.css'
 import '../style/shell.css'
 import '../style/parts.css'
+import '../style/tables.css'
+import '../style/charts.css'
 import '../style/screens.css'
 
 const root = document.getElementById('console')

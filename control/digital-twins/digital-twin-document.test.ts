@@ -50,13 +50,15 @@ describe('a digital twin', () => {
 
   test('has a component that one side alone marks, and takes no object for an acknowledgement that is none', () => {
     const desired = { one: { __t: 'c', a: 1 }, odd: { value: 1 } }
-    const reported = { two: { __t: 'c', b: { value: 2 } }, odd: { value: 3, more: 4 } }
+    const told = { value: 5, ac: 200 }
+    const reported = { two: { __t: 'c', b: { value: 2 } }, odd: { value: 3, more: 4 }, told }
     expect(digitalTwinDocument('d', undefined, { desired, reported })).toEqual({
       $dtId: 'd',
       one: { $metadata: { a: { desiredValue: 1 } } },
       two: { b: { value: 2 }, $metadata: { b: {} } },
       odd: { value: 3, more: 4 },
-      $metadata: { odd: { desiredValue: { value: 1 } } },
+      told: 5,
+      $metadata: { odd: { desiredValue: { value: 1 } }, told: { ackCode: 200 } },
     })
   })
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { limits } from '#schemas/limits.ts'
 import { desiredPatchFrom } from './json-patch.ts'
 
 const twin = {
@@ -69,12 +70,19 @@ describe('a JSON Patch of a digital twin', () => {
     expect(patch(add('/lamp/dim', 1), remove('/lamp'))).toEqual({ lamp: null })
   })
 
+  test('has as many operations as a patch of a twin has entries, and no more', () => {
+    const many = (count: number) => Array.from({ length: count }, (_, index) => add(`/p${index}`, index))
+    expect(Object.keys(patch(...many(limits.twinEntriesMax)))).toHaveLength(limits.twinEntriesMax)
+    expect(() => patch(...many(limits.twinEntriesMax + 1))).toThrow('a list of 1 to')
+  })
+
   test.each([
     ['a list of 1 to', {}],
     ['a list of 1 to', []],
     ['op must be add, replace or remove', [{ op: 'move', path: '/speed', from: '/pace' }]],
     ['op must be add, replace or remove', [null]],
     ['path must be', [add('speed', 1)]],
+    ['path must be', [add('x/speed', 1)]],
     ['path must be', [add('', {})]],
     ['path must be', [add('/', 1)]],
     ['path must be', [add('/thermostat/range/low', 1)]],

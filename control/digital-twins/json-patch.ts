@@ -20,6 +20,9 @@ interface Operation {
   readonly value: unknown
 }
 
+/** The mark alone. */
+const componentSizeMin = Object.keys(componentMark).length
+
 /** Names of components, properties and fields, as DTDL has them. */
 const nameRule = /^[a-zA-Z](\w{0,62}[a-zA-Z0-9])?$/
 
@@ -34,7 +37,7 @@ export function desiredPatchFrom(document: unknown, twin: TwinSections): JsonObj
 
 class Changes {
   readonly #twin: TwinSections
-  /** What was written so far; `undefined`: removed. */
+  /** What was written so far; `undefined`: removed. A component is a map, into which many operations may write. */
   readonly #after = new Map<string, unknown>()
   /** The properties of a component that were written; `undefined`: all of it was. */
   readonly #written = new Map<string, Set<string> | undefined>()
@@ -57,26 +60,26 @@ class Changes {
       throw fault(`${name} is a property and no component: its value must have no $metadata`)
     if (kind !== 'remove' && !isMarked(value) && this.#isComponent(name))
       throw fault(`${name} is a component: its value must be an object with "$metadata": {}`)
-    this.#after.set(name, isMarked(value) ? componentFrom(value) : value)
+    this.#after.set(name, isMarked(value) ? componentFrom(unmarked(value)) : value)
     this.#written.set(name, undefined)
   }
 
   #addProperty({ kind, name, value }: Operation, property: string): void {
     if (this.#isProperty(name)) throw fault(`${name} is a property and no component: it is written as a whole`)
-    const before = this.#now(name)
-    const component = { ...(isObject(before) ? before : {}), ...componentMark }
-    const others = Object.entries(component).filter(([key]) => key !== property)
-    const isLast = kind === 'remove' && others.every(([key]) => key === '__t')
-    const after = kind === 'remove' ? others : [...others, [property, value]]
-    const written = this.#written.has(name) ? this.#written.get(name) : new Set<string>()
-    written?.add(property)
-    this.#after.set(name, isLast ? undefined : Object.fromEntries(after))
-    this.#written.set(name, written)
+    const now = this.#now(name)
+    const component = now instanceof Map ? now : componentFrom(isObject(now) ? now : {})
+    if (kind === 'remove') component.delete(property)
+    else component.set(property, value)
+    const isEmpty = kind === 'remove' && component.size === componentSizeMin
+    this.#after.set(name, isEmpty ? undefined : component)
+    if (!this.#written.has(name)) this.#written.set(name, new Set())
+    this.#written.get(name)?.add(property)
   }
 
   #patchOf(name: string, written: Set<string> | undefined): unknown {
     const before = valueIn(this.#twin.desired, name)
-    const after = this.#after.get(name)
+    const now = this.#after.get(name)
+    const after: unknown = now instanceof Map ? Object.fromEntries(now) : now
     if (written === undefined || after === undefined) return mergePatch(before, after)
     const properties = [...written].map((key) => [key, mergePatch(valueIn(before, key), valueIn(after, key))])
     return { ...(isComponent(before) ? {} : componentMark), ...Object.fromEntries(properties) }
@@ -87,7 +90,8 @@ class Changes {
   }
 
   #isComponent(name: string): boolean {
-    return isComponent(this.#now(name)) || isComponent(valueIn(this.#twin.reported, name))
+    const now = this.#now(name)
+    return now instanceof Map || isComponent(now) || isComponent(valueIn(this.#twin.reported, name))
   }
 
   #isProperty(name: string): boolean {
@@ -120,10 +124,14 @@ function isMarked(value: unknown): value is JsonObject {
   return valueIn(value, '$metadata') !== undefined
 }
 
-function componentFrom({ $metadata, ...properties }: JsonObject): JsonObject {
+function unmarked({ $metadata, ...properties }: JsonObject): JsonObject {
   if (!isObject($metadata) || Object.keys($metadata).length > 0)
     throw fault('$metadata of a component must be an empty object')
-  return { ...properties, ...componentMark }
+  return properties
+}
+
+function componentFrom(properties: JsonObject): Map<string, unknown> {
+  return new Map(Object.entries({ ...properties, ...componentMark }))
 }
 
 /** In a merge patch it would remove what it stands for. */

@@ -83,8 +83,9 @@ export async function jobCounts(queries: Queries): Promise<ReadonlyMap<JobStatus
 }
 
 /**
- * The job that is forgotten next: it ended too long ago, or is one of the oldest beyond what is kept, however many devices the newest has. Its devices go first, so many at a time,
- * by one process at a time: whoever finds few of them left while another deletes the others would leave those for ever.
+ * The job that is forgotten next: it ended too long ago, or is one of the oldest beyond what is kept, however many devices the newest has. Its
+ * devices go first, so many at a time, by one process at a time: whoever finds few of them left while another deletes the others would leave
+ * those for ever.
  * @returns whether there may be more
  */
 export async function forgetJob(queries: Queries): Promise<boolean> {

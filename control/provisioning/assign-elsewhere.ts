@@ -237,6 +237,8 @@ export class AssignElsewhere {
    */
   #write(registration: Registration, enrolment?: Enrolment): Promise<'written' | 'overtaken' | 'withdrawn'> {
     return this.#parts.database.transaction(async (queries) => {
+      // Whoever gives the device to this hub meanwhile reads the row and writes it later.
+      await lockIds(queries, [registration.registrationId])
       const current = await lockedRegistrationRow(queries, registration.registrationId)
       if (current === undefined) return 'withdrawn'
       if (current.operationId !== registration.operationId) return 'overtaken'

@@ -48,7 +48,7 @@ const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { c
 )
 for (const file of files.filter(Boolean)) {
   mkdirSync(dirname(join(copy, file)), { recursive: true })
-  cpSync(join(root, file), join(copy, file))
+  cpSync(join(root, file), join(copy, file), { recursive: true, verbatimSymlinks: true })
 }
 symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
 

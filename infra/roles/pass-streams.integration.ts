@@ -90,6 +90,35 @@ test('an answer whose client has gone is let go of behind the edge', async () =>
   await expect.poll(() => events.destroyed).toBe(true)
 })
 
+test('an answer that comes once its client has gone is let go of, and the edge goes on', async () => {
+  let begin = (): void => {}
+  const begun = new Promise<void>((resolve) => (begin = resolve))
+  let answer = (_: ReturnType<typeof textAnswer>): void => {}
+  const answered = new Promise<ReturnType<typeof textAnswer>>((resolve) => (answer = resolve))
+  const { port } = await start((router) => {
+    router.route({
+      method: 'GET',
+      pattern: '/',
+      handle: () => {
+        begin()
+        return answered
+      },
+    })
+    router.route({ method: 'GET', pattern: '/next', handle: () => textAnswer(200, 'next') })
+  })
+  const asking = get({ port, agent: false })
+  asking.on('error', () => {})
+  await begun
+  asking.destroy()
+  const next = async (): Promise<string> => (await fetch(`http://127.0.0.1:${port}/next`)).text()
+  expect(await next()).toBe('next')
+  // Too long to be passed on as a whole, and short enough to be there at once.
+  answer(textAnswer(200, 'x'.repeat(20_000)))
+  // What would end a process is told by the runner of tests.
+  for (let count = 0; count < 200; count++) await new Promise(setImmediate)
+  expect(await next()).toBe('next')
+})
+
 test('an answer that breaks off behind the edge breaks off before it', async () => {
   const events = new Readable({ read: () => {} })
   events.push('first')

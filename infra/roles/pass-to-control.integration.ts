@@ -23,6 +23,9 @@ async function open(options: Parameters<typeof openHttpServer>[0]['routes']): Pr
 
 /** An edge before a control role that echoes what it is asked. */
 async function start() {
+  let callCount = 0
+  let answerCalls = (): void => {}
+  const answered = new Promise<void>((resolve) => (answerCalls = resolve))
   const behind = await open((router) => {
     router.route({
       method: 'POST',
@@ -31,6 +34,13 @@ async function start() {
       handle: (request, body) => jsonAnswer(200, { ...Object.fromEntries(request.headers), body: String(body) }),
     })
     router.route({ method: 'GET', pattern: '/devices/:id', handle: () => textAnswer(200, 'a device') })
+    const handle = async () => {
+      callCount++
+      await answered
+      return textAnswer(200, 'answered')
+    }
+    for (const pattern of ['/twins/*', '/digitaltwins/*'])
+      router.route({ method: 'POST', pattern, bodyBytesMax: 0, handle })
   })
   const place: { found: ControlFound } = { found: { kind: 'at', url: `http://127.0.0.1:${behind.port}` } }
   const control = { find: async () => place.found }
@@ -38,7 +48,7 @@ async function start() {
   const edge = await open((router) =>
     passToControl(router, control, undefined, quotas, (request) => request.header('authorization'), false),
   )
-  return { place, url: `http://127.0.0.1:${edge.port}` }
+  return { place, url: `http://127.0.0.1:${edge.port}`, answerCalls, callCount: () => callCount }
 }
 
 test('HEAD has its answer, with the length and without the body, and so has whoever asks next', async () => {
@@ -82,3 +92,15 @@ test('one that does not answer is 503', async () => {
   const { status, headers } = await fetch(`${url}/devices/d`)
   expect([status, headers.get('retry-after')]).toEqual([503, '1'])
 })
+
+test.each(['/twins/d/modules/m/methods', '/digitaltwins/d/commands/c', '/digitaltwins/d~m/components/p/commands/c'])(
+  'calls of %s that wait for their devices keep no other request waiting',
+  async (path) => {
+    const { url, answerCalls, callCount } = await start()
+    const calls = Array.from({ length: 257 }, async () => (await fetch(url + path, { method: 'POST' })).text())
+    await expect.poll(callCount).toBe(calls.length)
+    expect(await (await fetch(`${url}/devices/d`)).text()).toBe('a device')
+    answerCalls()
+    expect(new Set(await Promise.all(calls))).toEqual(new Set(['answered']))
+  },
+)

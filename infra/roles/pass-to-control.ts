@@ -20,7 +20,8 @@ const silenceMsMax = 60_000
 /** A method is answered when its device is, or when its two times are over. */
 const methodSilenceMsMax = (limits.methodConnectSecondsMax + limits.methodResponseSecondsMax) * 1_000 + silenceMsMax
 /** Methods are called over connections of their own: those that wait for their devices keep no other request waiting. */
-const methodPath = /^\/twins\/[^/]+(\/modules\/[^/]+)?\/methods\/?$/
+const methodPath =
+  /^\/(twins\/[^/]+(\/modules\/[^/]+)?\/methods|digitaltwins\/[^/]+(\/components\/[^/]+)?\/commands\/[^/]+)\/?$/
 /** As many as an edge process and the control role take, with room. */
 const methodConnectionsMax = 2 * limits.methodsWaitingMax
 /** A body up to this length comes in whole before the control role hears of it, so that whoever sends slowly holds no connection to it. */
@@ -204,6 +205,8 @@ async function answerOf(response: Dispatcher.ResponseData, isHead: boolean): Pro
     if (!hopHeaders.has(name) && value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value
   }
   const { statusCode: status, body } = response
+  // Let go of before anybody reads it, it says so as an error, which would end the process: nobody listens yet.
+  body.on('error', () => {})
   const length = response.headers['content-length']
   const told = length === undefined ? {} : { bodyBytes: Number(length) }
   if (!isHead && !hasNoBody(status)) {

@@ -446,6 +446,26 @@ describe('many devices on one connection', () => {
     expect(transport.paused).toBe(true)
   })
 
+  test('one that sends nothing while it is decided on, as a message without bytes, is let in', async () => {
+    let decide = (): void => {}
+    const decided = new Promise<void>((resolve) => {
+      decide = resolve
+    })
+    const fixture = edgeFixture({
+      authenticate: async ({ clientId }) => {
+        await decided
+        return { deviceId: clientId, moduleId: undefined, expiresAtMs: undefined }
+      },
+    })
+    const { say, answers, transport } = rawClient(fixture)
+    say(header(true), saslInit('PLAIN', Buffer.from('\0d1@sas.hub\0secret')), header(false).subarray(0, 3))
+    say(Buffer.alloc(0))
+    decide()
+    say(header(false).subarray(3), openFrame())
+    expect(codes(await answers())).toContain(performatives.open)
+    expect(transport.ended).toBe(false)
+  })
+
   test('one that leaves with what it sends is charged for it all the same', async () => {
     const clock = virtualClock(20_000 * 86_400_000)
     const deviceOverrides = new Map([['d1', { ...unlimitedDevice, messagesPerSecond: 10 }]])

@@ -420,7 +420,8 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
   #completePartial(chunk: Buffer): number {
     const partial = this.#partial
     if (this.#phase === 'saslDeciding') {
-      partial.append(chunk, 0, chunk.length)
+      // A message of WebSocket may have no bytes.
+      if (chunk.length > 0) partial.append(chunk, 0, chunk.length)
       return chunk.length
     }
     const at = partial.complete(chunk, measureFrame, this)

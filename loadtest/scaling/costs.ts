@@ -11,7 +11,8 @@ import { type PlanQuestion, planQuestion } from './plan-question.ts'
 export function capabilitiesText(): string {
   return `## What capabilities add
 
-The sweep sends telemetry over MQTT and nothing else. These figures are of records of their own, on other machines of two cores; the model does not add them up.
+The sweep sends telemetry over MQTT and nothing else. These figures are of records of their own, on other machines of two cores; the model does not add them up, and no run has
+checked their sums.
 
 | capability | a core carries | a GB holds | record |
 |---|---|---|---|

@@ -132,6 +132,9 @@ ${table(['load', 'quantity', 'measured', 'predicted', 'error'], heldOut.map(devi
 
 ${errorsOf('Not fitted to', heldOut)} ${errorsOf('Fitted', fitted)}
 
+Here the model is given the batches, reads and inserts that were measured. A plan has to know them by itself: \`--plan --check 60\` runs what it plans, where one machine is
+large enough. [What that showed](benchmarks/plan-checks.md).
+
 `
 }
 

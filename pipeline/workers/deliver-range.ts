@@ -34,6 +34,8 @@ export type EarlierInsert = 'none' | 'landed' | 'landing'
 const retryDelayMsFirst = 100
 /** Short: after an outage what waited is to be caught up with at once, and an attempt at a sink that is away costs next to nothing. */
 const retryDelayMsMax = 1_000
+/** Between two questions whether rows have landed, while a token is waited out. */
+const lookDelayMs = 1_000
 
 /**
  * @param commitIntent writes the intent down under the assignment's generation
@@ -191,11 +193,14 @@ class RangeDelivery {
    */
   async #retireToken(): Promise<boolean> {
     const { clock, ended, skipSteps } = this.#options
-    const landsUntilMs = this.#landsUntilMonotonicMs ?? 0
-    if (!skipSteps.has('bury')) await sleep(clock, Math.max(0, landsUntilMs + 1 - clock.monotonicMs()), ended)
+    const landsUntilMs = skipSteps.has('bury') ? 0 : (this.#landsUntilMonotonicMs ?? 0)
     for (let attempt = 0; !ended.aborted; attempt++) {
+      const leftMs = Math.max(0, landsUntilMs + 1 - clock.monotonicMs())
+      await sleep(clock, Math.min(leftMs, lookDelayMs), ended)
       try {
+        // What an earlier owner has under way lands long before it may at the latest.
         if (await this.#hasRows()) return false
+        if (leftMs > lookDelayMs) continue
         this.#renewToken()
         return true
       } catch (error) {

@@ -349,6 +349,33 @@ describe('worker', () => {
     expect(tokens.at(-1)).toBe(`${tokens[0]}~1`)
   })
 
+  test('rows that land while a repetition is taken for one, and has no rows yet, settle it at once: the token is not waited out [G-2]', async () => {
+    const { log, append, sink: simulated } = open()
+    await append()
+    let inserts = 0
+    let landsAtMs = Number.POSITIVE_INFINITY
+    const sink: TableSink = {
+      atomic: true,
+      name: simulated.name,
+      insertMsMax: 3_000,
+      // The first goes on without its sender; the second is dropped as its repetition.
+      insert: async () => {
+        if (++inserts > 1) return
+        landsAtMs = clock.monotonicMs() + 1_500
+        throw new PenstockError('WAREHOUSE_UNAVAILABLE', 'no answer')
+      },
+      stored: async () => (clock.monotonicMs() >= landsAtMs ? 1 : 0),
+      newest: async () => undefined,
+      accepts: async () => true,
+      close: async () => {},
+    }
+    await start(log, sink)
+    await turnUntil(settled(log, 1))
+    expect(inserts).toBe(2)
+    // As long as the second could still have landed.
+    expect(clock.monotonicMs() - landsAtMs).toBeLessThan(2_000)
+  })
+
   test('a verdict that a worker left behind becomes a letter that says where its cause is', async () => {
     const { log, sink, append, store } = open()
     await append(undefined, 2)

@@ -42,7 +42,8 @@ function stopsOf({ history, delivery }: Parameters<typeof Path>[0]): readonly St
   const telemetry = delivery?.telemetry
   const stored = delivery?.tables?.find(({ table }) => table === 'telemetry' || table.endsWith('.telemetry'))
   const standing = now('partitions_standing_still') ?? 0
-  const oldest = telemetry?.oldestSeconds ?? now('lag_seconds') ?? 0
+  const oldest = telemetry?.oldestSeconds ?? now('lag_seconds')
+  const waitSeconds = oldest ?? 0
   return [
     {
       title: 'Devices',
@@ -57,7 +58,7 @@ function stopsOf({ history, delivery }: Parameters<typeof Path>[0]): readonly St
       icon: 'live',
       what: 'acknowledged a second',
       value: amount('acknowledged'),
-      note: refused > 0 ? `${amountText(refused)} a second refused` : 'none refused',
+      note: history === undefined ? '' : refused > 0 ? `${amountText(refused)} a second refused` : 'none refused',
       tone: history === undefined ? '' : refused > 0 ? 'warn' : 'good',
     },
     {
@@ -65,7 +66,7 @@ function stopsOf({ history, delivery }: Parameters<typeof Path>[0]): readonly St
       icon: 'delivery',
       what: 'batches a second',
       value: amount('appended_batches'),
-      note: failures > 0 ? 'appends fail' : `${bytesText(now('log_bytes') ?? 0)} kept`,
+      note: history === undefined ? '' : failures > 0 ? 'appends fail' : `${bytesText(now('log_bytes') ?? 0)} kept`,
       tone: history === undefined ? '' : failures > 0 ? 'bad' : 'good',
     },
     {
@@ -73,13 +74,8 @@ function stopsOf({ history, delivery }: Parameters<typeof Path>[0]): readonly St
       icon: 'routes',
       what: 'messages to come',
       value: telemetry === undefined ? '–' : countText(telemetry.messagesEstimated),
-      note:
-        standing > 0
-          ? `standing still: ${countedText(standing, 'partition')}`
-          : oldest === 0
-            ? 'nothing waits'
-            : `the oldest is ${durationText(oldest * 1_000)} old`,
-      tone: history === undefined ? '' : standing > 0 || oldest > 60 ? 'bad' : oldest > 5 ? 'warn' : 'good',
+      note: waitText(standing, oldest),
+      tone: history === undefined ? '' : standing > 0 || waitSeconds > 60 ? 'bad' : waitSeconds > 5 ? 'warn' : 'good',
     },
     {
       title: 'Table',
@@ -90,4 +86,10 @@ function stopsOf({ history, delivery }: Parameters<typeof Path>[0]): readonly St
       tone: history === undefined ? '' : (now('insert_failures') ?? 0) > 0 ? 'bad' : 'good',
     },
   ]
+}
+
+function waitText(standing: number, oldestSeconds: number | undefined): string {
+  if (standing > 0) return `standing still: ${countedText(standing, 'partition')}`
+  if (oldestSeconds === undefined) return ''
+  return oldestSeconds === 0 ? 'nothing waits' : `the oldest is ${durationText(oldestSeconds * 1_000)} old`
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { fleetQuery } from './fleet-query.ts'
+import { CallFault } from '#console/data/call.ts'
+import { conditionFault, fleetQuery } from './fleet-query.ts'
 
 test.each([
   ['', '', 'SELECT * FROM devices'],
@@ -16,4 +17,18 @@ test.each([
 test('an id that has a quote ends no text', () => {
   expect(fleetQuery("o'", '')).toContain(`STARTSWITH(deviceId, "o'")`)
   expect(fleetQuery(`o'" OR 1`, '')).toContain(`STARTSWITH(deviceId, "o' OR 1")`)
+})
+
+test('a fault is told at its place in the condition that was typed', () => {
+  const where = ' tags.hall = '
+  const query = fleetQuery('pump-', where)
+  const at = query.indexOf(')', query.indexOf('tags'))
+  const fault = new CallFault(400, 'ArgumentInvalid', `the query cannot be read at character ${at}: expected a name`)
+  expect(conditionFault(fault, query, where)).toMatchObject({
+    status: 400,
+    message: 'the condition cannot be read at character 12: expected a name',
+  })
+  const other = new CallFault(503, '', 'the store is away')
+  expect(conditionFault(other, query, where)).toBe(other)
+  expect(conditionFault(fault, fleetQuery('pump-', ''), '')).toBe(fault)
 })

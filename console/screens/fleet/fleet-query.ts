@@ -1,4 +1,5 @@
 /** The hub's query of a page of devices. */
+import { CallFault } from '#console/data/call.ts'
 import { queryText } from '#console/data/devices.ts'
 
 /**
@@ -17,4 +18,14 @@ export function fleetQuery(prefix: string, where: string): string {
     ...(where.trim() === '' ? [] : [`(${where.trim()})`]),
   ]
   return conditions.length === 0 ? 'SELECT * FROM devices' : `SELECT * FROM devices WHERE ${conditions.join(' AND ')}`
+}
+
+/** A fault of the query as one of the condition, with its place in what was typed: the rest of the query nobody sees. */
+export function conditionFault(error: unknown, query: string, where: string): unknown {
+  if (!(error instanceof CallFault) || error.status !== 400 || where.trim() === '') return error
+  const before = query.lastIndexOf(where.trim())
+  const message = error.message
+    .replace('the query', 'the condition')
+    .replace(/at character (\d+)/, (_, place: string) => `at character ${Math.max(Number(place) - before, 0) + 1}`)
+  return new CallFault(error.status, error.code, message)
 }

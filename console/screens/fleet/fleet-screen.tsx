@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import { connectedCount, fleetCount, queryTwins, type Twin, timeOf } from '#console/data/devices.ts'
+import { connectedCount, fleetCount, queryTwins, type Twin, type TwinPage, timeOf } from '#console/data/devices.ts'
 import { countText, shortened } from '#console/data/format.ts'
 import { type Noisy, noisiest } from '#console/data/noisiest.ts'
 import { useLoad } from '#console/data/use-load.ts'
@@ -16,7 +16,7 @@ import { addressOf, go, setQuery } from '#console/router.ts'
 import type { ScreenProps } from '#console/screen-props.ts'
 import { DeviceScreen } from '#console/screens/device/device-screen.tsx'
 import { CreateDevice } from './create-device.tsx'
-import { fleetQuery } from './fleet-query.ts'
+import { conditionFault, fleetQuery } from './fleet-query.ts'
 import { Senders } from './senders.tsx'
 
 const pageMax = 100
@@ -36,8 +36,8 @@ function Devices({ session, query }: Pick<ScreenProps, 'session' | 'query'>) {
   const prefix = query.get('id') ?? ''
   const where = query.get('where') ?? ''
   const after = query.get('after') ?? ''
-  const asked = useSettled(fleetQuery(prefix, where))
-  const page = useLoad((signal) => queryTwins(asked, pageMax, after, signal), [asked, after], everyMs)
+  const asked = useSettled({ query: fleetQuery(prefix, where), where })
+  const page = useLoad((signal) => readPage(asked, after, signal), [asked, after], everyMs)
   const senders = useLoad((signal) => noisiest(signal), [], everyMs)
   return (
     <Page
@@ -87,6 +87,18 @@ function Devices({ session, query }: Pick<ScreenProps, 'session' | 'query'>) {
       {session.isOpen && <Senders of={senders} />}
     </Page>
   )
+}
+
+async function readPage(
+  { query, where }: { readonly query: string; readonly where: string },
+  after: string,
+  signal: AbortSignal,
+): Promise<TwinPage> {
+  try {
+    return await queryTwins(query, pageMax, after, signal)
+  } catch (error) {
+    throw conditionFault(error, query, where)
+  }
 }
 
 function Counts() {
