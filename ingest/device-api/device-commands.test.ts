@@ -264,8 +264,10 @@ describe('commands for a device', () => {
     await settled()
     await look(Math.ceil(limits.commandLockMs / limits.commandsLookMs))
     expect(holders.filter(({ texts, endedFor }) => texts.length < 2 || endedFor !== undefined)).toEqual([])
-    const [slow] = holders
+    const [slow, deaf] = holders
     slow?.answer('acknowledged')
+    // What it has it has still.
+    if (deaf !== undefined) commands.onUnsubscribed(deaf, 'commands')
     const last = add(count)
     await settled()
     const other = add(count + 1)
@@ -275,6 +277,7 @@ describe('commands for a device', () => {
     expect([last.texts.length, other.texts.length]).toEqual([2, 2])
     expect(new Set(holders.map(({ endedFor }) => endedFor))).toEqual(new Set([undefined, 'INGEST_COMMANDS_HELD']))
     expect([slow, last, other].map((device) => device?.endedFor)).toEqual([undefined, undefined, undefined])
+    expect(deaf?.endedFor).toBe('INGEST_COMMANDS_HELD')
     expect(queues.settledKinds).toContain('abandon first')
   })
 

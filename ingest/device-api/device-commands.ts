@@ -77,6 +77,8 @@ export class DeviceCommands implements Capability {
   readonly #settlements: CallBatches<Settlement, boolean>
   readonly #held: Counter
   #heldBytes = 0
+  /** Windows with commands that are with their device, also of a session that listens no more. */
+  readonly #holding = new Set<Window>()
   /** Windows that wait for room, in order. */
   readonly #roomless = new Set<Window>()
   readonly #cancels = new Set<() => void>()
@@ -200,8 +202,9 @@ export class DeviceCommands implements Capability {
     const { clock } = this.#options
     this.#countDelivered(session.carrier.protocol)
     if (window.unsettled++ === 0) window.stillSinceMs = clock.monotonicMs()
+    this.#holding.add(window)
     const outcome = await session.send(deliveryOf(command))
-    window.unsettled--
+    if (--window.unsettled === 0) this.#holding.delete(window)
     window.stillSinceMs = clock.monotonicMs()
     return outcome
   }
@@ -253,8 +256,8 @@ export class DeviceCommands implements Capability {
   #makeRoom(): void {
     if (this.#roomless.size === 0) return
     const stillBeforeMs = this.#options.clock.monotonicMs() - limits.commandLockMs
-    for (const { session, unsettled, stillSinceMs } of [...this.#windows.values()])
-      if (unsettled > 0 && stillSinceMs <= stillBeforeMs)
+    for (const { session, stillSinceMs } of [...this.#holding])
+      if (stillSinceMs <= stillBeforeMs)
         session.carrier.fail(
           new PenstockError('INGEST_COMMANDS_HELD', 'commands were not settled while other devices wait for theirs'),
         )
