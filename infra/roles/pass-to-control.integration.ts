@@ -1,7 +1,12 @@
 /** What an edge passes to the control role, and what comes back. */
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { unlimitedQuotas } from '#ingest/quotas/quota-settings.ts'
 import { Quotas } from '#ingest/quotas/quotas.ts'
+import { makeCertificate } from '#runtime/certificate-maker.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { jsonAnswer, textAnswer } from '#runtime/http/answer.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http/http.ts'
@@ -102,5 +107,32 @@ test.each(['/twins/d/modules/m/methods', '/digitaltwins/d/commands/c', '/digital
     expect(await (await fetch(`${url}/devices/d`)).text()).toBe('a device')
     answerCalls()
     expect(new Set(await Promise.all(calls))).toEqual(new Set(['answered']))
+  },
+)
+
+test.each(['localhost', '127.0.0.1'])(
+  'a control role on %s is known by the name that it is reached by, whatever the client calls the hub',
+  async (host) => {
+    const times = { notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + 3_600_000 }
+    const made = makeCertificate({ commonName: 'control', hosts: [host], use: 'server', ...times })
+    const { certificatePem, privateKeyPem } = made
+    const behind = createServer({ cert: certificatePem, key: privateKeyPem }, (request, response) =>
+      response.end(request.headers.host),
+    )
+    await once(behind.listen(0, '127.0.0.1'), 'listening')
+    const url = `https://${host}:${(behind.address() as AddressInfo).port}`
+    const control = { find: async () => ({ kind: 'at' as const, url }) }
+    const quotas = new Quotas(unlimitedQuotas, systemClock, new Metrics(metricsTable))
+    const edge = await open((router) => passToControl(router, control, certificatePem, quotas, () => '', false))
+    try {
+      for (const name of ['hub.example', 'other.example']) {
+        const asking = get({ port: edge.port, headers: { host: name }, agent: false })
+        const [response] = (await once(asking, 'response')) as [IncomingMessage]
+        expect([response.statusCode, String(Buffer.concat(await response.toArray()))]).toEqual([200, name])
+      }
+    } finally {
+      behind.closeAllConnections()
+      behind.close()
+    }
   },
 )

@@ -143,7 +143,8 @@ interface Ways {
 
 /** Read once somebody asks the control role for something: most edges of a fleet are never asked to. */
 async function openWays(authority: string | undefined): Promise<Ways> {
-  const { Agent } = await import('undici')
+  const { Agent, buildConnector } = await import('undici')
+  const connector = buildConnector({ timeout: connectMsMax, ...(authority === undefined ? {} : { ca: authority }) })
   const way = (connections: number, silentMsMax: number): Dispatcher =>
     new Agent({
       connections,
@@ -151,7 +152,8 @@ async function openWays(authority: string | undefined): Promise<Ways> {
       keepAliveTimeout: idleMsMax,
       headersTimeout: silentMsMax,
       bodyTimeout: silentMsMax,
-      connect: { timeout: connectMsMax, ...(authority === undefined ? {} : { ca: authority }) },
+      // Its certificate is of the name that it is reached by, not of the one by which a client calls the hub in its Host header.
+      connect: ({ servername: _ofClient, ...place }, callback) => connector(place, callback),
     })
   return { usual: way(connectionsMax, silenceMsMax), methods: way(methodConnectionsMax, methodSilenceMsMax) }
 }

@@ -116,6 +116,16 @@ describe('where more devices have quotas than are kept', () => {
     expect(quotas.requestWaitMs('oldest', 0, 1)).toBe(0)
   })
 
+  test('one more is let in where all that are looked at are connected, and others give way with the next', () => {
+    const { quotas } = quotasOf(device({ messagesPerSecond: 10 }))
+    for (let i = 0; i < 100; i++) quotas.openMeter(`connected-${i}`)
+    fill(quotas, 100)
+    quotas.openMeter('one more')
+    quotas.openMeter('and another')
+    expect(quotas.deviceCount).toBe(limits.quotaDevicesMax)
+    expect(quotas.bucketsOf('connected-0')).toMatchObject({ connected: 1 })
+  })
+
   test('a device whose connections are counted remembers something, though it owes no messages', () => {
     const { quotas } = quotasOf(device({ messagesPerSecond: 10, connectionsPerMinute: 1 }))
     quotas.requestWaitMs('oldest', 20, 1)

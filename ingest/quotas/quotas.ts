@@ -235,24 +235,29 @@ export class Quotas {
     if (this.#devices.size >= limits.quotaDevicesMax) this.#forgetSome(nowMs)
     const made = new DeviceBuckets(quota, nowMs)
     this.#devices.set(deviceId, made)
-    assert(this.#devices.size <= limits.quotaDevicesMax, 'devices are forgotten for new ones')
     return made
   }
 
-  /** Makes room: first what remembers nothing, and failing that the oldest that is not connected. */
+  /**
+   * Makes room: first what remembers nothing, and failing that the oldest that are not connected. Where all that are looked at are connected,
+   * those that the next looks find make room for this one too.
+   */
   #forgetSome(nowMs: number): void {
-    let oldest: string | undefined
+    const owing: string[] = []
     let looked = 0
     for (const [deviceId, device] of this.#devices) {
       if (device.connected === 0) {
         if (device.isFull(nowMs)) this.#devices.delete(deviceId)
-        else oldest ??= deviceId
+        else owing.push(deviceId)
       }
       // Bounds what one new device costs; what was looked at moves behind the others.
       if (++looked >= forgetLookMax) break
       if (this.#devices.delete(deviceId)) this.#devices.set(deviceId, device)
     }
-    if (oldest !== undefined && this.#devices.size >= limits.quotaDevicesMax) this.#devices.delete(oldest)
+    for (const deviceId of owing) {
+      if (this.#devices.size < limits.quotaDevicesMax) return
+      this.#devices.delete(deviceId)
+    }
   }
 
   #shaped(reason: ShapedBy): void {

@@ -118,3 +118,27 @@ test('what was replaced by another revision while it was shown is not kept as of
   for (const edition of [1, 2, 2]) expect((await shelf.at(changing, 0, 0))?.edition).toBe(edition)
   expect(shows).toEqual([1, 2])
 })
+
+test('what was being read when its log was replaced is not kept for readers of the log that is there now', async () => {
+  const { made, reads, shows } = source()
+  let revision = 0
+  const replaced: RecordSource = {
+    ...made,
+    get revision() {
+      return revision
+    },
+    async read(partition, offset) {
+      const records = await made.read(partition, offset)
+      if (offset === 0) revision = 1
+      return records
+    },
+  }
+  const shelf = new RecordShelf(100_000)
+  await shelf.at(replaced, 0, 0)
+  expect(shelf.bytes).toBe(0)
+  expect(offsetOf(await shelf.at(replaced, 0, 1))).toBe(1)
+  expect([reads, shows]).toEqual([
+    [0, 1],
+    [0, 1],
+  ])
+})

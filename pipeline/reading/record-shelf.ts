@@ -69,6 +69,7 @@ export class RecordShelf {
     offset: number,
     known: LogRecord | undefined,
   ): Promise<ShownRecord | undefined> {
+    const { revision } = source
     const records = known === undefined ? await source.read(partition, offset) : [known]
     const [first, ...ahead] = records
     if (first === undefined) return undefined
@@ -77,13 +78,13 @@ export class RecordShelf {
       assert(record.offset > before, `records from ${offset} on lie behind one another, and ${record.offset} does not`)
       before = record.offset
     }
+    // What was read may be of a log, and what is shown of routes, that were replaced meanwhile.
+    if (source.revision !== revision) return await source.show(first)
     for (const record of ahead) {
       const key = keyOf(source, partition, record.offset)
       if (!this.#kept.has(key)) this.#keep(key, { bytes: record.value.length, raw: record, shown: undefined })
     }
-    const { revision } = source
     const shown = await source.show(first)
-    // It may be of a revision that was replaced meanwhile.
     if (source.revision !== revision) return shown
     const bytes = shown.blocks.reduce((sum, { length }) => sum + length, shown.indexes?.byteLength ?? 0)
     this.#keep(keyOf(source, partition, first.offset), { bytes, raw: undefined, shown })

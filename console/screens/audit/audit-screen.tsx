@@ -126,7 +126,11 @@ export function AuditScreen({ query }: ScreenProps) {
               <Button isLittle kind="quiet" disabled={continuation === ''} onClick={() => setAt(undefined)}>
                 Newest
               </Button>
-              <Button isLittle disabled={next === ''} onClick={() => setAt({ key, continuation: next })}>
+              <Button
+                isLittle
+                disabled={next === '' || page.isOfBefore}
+                onClick={() => setAt({ key, continuation: next })}
+              >
                 Older
               </Button>
             </div>

@@ -63,7 +63,7 @@ export function EventsTab(props: {
                 keyOf={({ at, index }) => `${at} ${index}`}
                 columns={columns}
               />
-              <Pages events={events} isFirst={before === undefined} />
+              <Pages events={events} isFirst={before === undefined} isOfBefore={loaded.isOfBefore} />
             </>
           )
         }
@@ -87,7 +87,13 @@ function NoEvents({ isOpen, isFiltered }: { readonly isOpen: boolean; readonly i
   )
 }
 
-function Pages({ events, isFirst }: { readonly events: readonly DeviceEvent[]; readonly isFirst: boolean }) {
+function Pages(props: {
+  readonly events: readonly DeviceEvent[]
+  readonly isFirst: boolean
+  /** These are of another filter: what is behind them is not what is asked for now. */
+  readonly isOfBefore: boolean
+}) {
+  const { events, isFirst, isOfBefore } = props
   const last = events[pageMax - 1]
   if (isFirst && events.length <= pageMax) return null
   return (
@@ -100,7 +106,7 @@ function Pages({ events, isFirst }: { readonly events: readonly DeviceEvent[]; r
           </Button>
         )}
         {last !== undefined && events.length > pageMax && (
-          <Button isLittle onClick={() => setQuery({ before: String(last.at) })}>
+          <Button isLittle disabled={isOfBefore} onClick={() => setQuery({ before: String(last.at) })}>
             Older
           </Button>
         )}

@@ -211,10 +211,12 @@ class KafkaLog implements Log {
   }
 
   async ranges(): Promise<PartitionRange[]> {
+    // Partitions may be added while Kafka is asked.
+    const { partitionCount } = this
     const [first, next] = await this.#ask((cluster) =>
       Promise.all([this.#ends(cluster, earliestTimestamp), this.#ends(cluster, latestTimestamp)]),
     )
-    return Array.from({ length: this.partitionCount }, (_, partition) => {
+    return Array.from({ length: partitionCount }, (_, partition) => {
       const range = { first: first.get(partition), next: next.get(partition) }
       assert(range.first !== undefined && range.next !== undefined, `Kafka says where partition ${partition} ends`)
       // Asked for at two moments, between which retention may have gone on.

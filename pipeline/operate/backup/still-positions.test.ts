@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Assignment, Log } from '#pipeline/log/log.ts'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
 import { setPositions, whileStill } from './still-positions.ts'
 
@@ -43,4 +44,23 @@ test('positions are set back where nobody else is in the group, on no fewer part
   await setPositions({ log, group }, { topic: 't', groups: [{ group, positions: [before] }] })
   expect(await log.positions(group)).toEqual([before, { offset: 0, metadata: '' }])
   await log.close()
+})
+
+test('a partition that is given again while positions are set back stands for no other', async () => {
+  const set: number[] = []
+  const given = (partition: number) =>
+    ({ partition, commit: async () => void set.push(partition) }) as unknown as Assignment
+  const log: Pick<Log, 'topic' | 'ranges' | 'join'> = {
+    topic: 't',
+    ranges: async () => [0, 0].map((first) => ({ first, next: 9 })),
+    join: async (_group, onAssigned) => {
+      onAssigned(given(0))
+      onAssigned(given(0))
+      setImmediate(() => onAssigned(given(1)))
+      return { close: async () => {} }
+    },
+  }
+  const position = { offset: 5, metadata: note({}) }
+  await setPositions({ log: log as Log, group }, { topic: 't', groups: [{ group, positions: [position, position] }] })
+  expect(set).toEqual([0, 0, 1])
 })

@@ -79,7 +79,8 @@ export async function setPositions({ log, group }: DeliveredLog, wanted: TopicPo
       `${log.topic} has ${ranges.length} partitions, and ${positions.length} in the backup`,
     )
   const signal = AbortSignal.timeout(assignedMsMax)
-  let left = ranges.length
+  // One that was lost and is given again stands for no other.
+  const set = new Set<number>()
   let finish = { resolve: (): void => {}, reject: (_: unknown): void => {} }
   const all = new Promise<void>((resolve, reject) => {
     finish = { resolve, reject }
@@ -99,9 +100,8 @@ export async function setPositions({ log, group }: DeliveredLog, wanted: TopicPo
     assert(partition < ranges.length, `a partition of ${log.topic} is among those that were looked at`)
     const committed = position === undefined ? Promise.resolve() : commit(position)
     committed.then(() => {
-      left--
-      assert(left >= 0, 'each partition is set once')
-      if (left === 0) finish.resolve()
+      set.add(partition)
+      if (set.size === ranges.length) finish.resolve()
     }, finish.reject)
   })
   try {
