@@ -85,7 +85,7 @@ export class LinkedDevices implements HubDevices {
 
   async etagOf(deviceId: string): Promise<string | undefined> {
     const answer = await this.#send('GET', pathOf(deviceId))
-    return answer.status === 404 ? undefined : String(this.#expected(200, answer).etag)
+    return answer.status === 404 ? undefined : this.#etagIn(answer)
   }
 
   async remove(deviceId: string, etag?: string): Promise<void> {
@@ -101,7 +101,7 @@ export class LinkedDevices implements HubDevices {
     const document = { deviceId, authentication: authenticationDocument(authentication) }
     if (there.status === 404) {
       const content = { ...document, status: 'enabled', capabilities: { iotEdge } }
-      const etag = String(this.#expected(200, await this.#send('PUT', path, content)).etag)
+      const etag = this.#etagIn(await this.#send('PUT', path, content))
       if (twin !== undefined) await this.#writeTwin(deviceId, twin, etag)
       return { kind: 'made', etag }
     }
@@ -110,7 +110,7 @@ export class LinkedDevices implements HubDevices {
     if (isSameAsWanted && isThere) return { kind: 'kept' }
     if (!isSameAsWanted && !isOwn) return { kind: 'foreign' }
     // Its etag is another one from here on: whoever is about to take it away, for an earlier registration, leaves it.
-    const renewed = await this.#send('PUT', path, { ...device, ...document }, ifMatch(String(device.etag)))
+    const renewed = await this.#send('PUT', path, { ...device, ...document }, ifMatch(this.#etagIn(there)))
     this.#expected(200, renewed)
     return { kind: 'kept' }
   }
@@ -137,6 +137,15 @@ export class LinkedDevices implements HubDevices {
     const token = createSasToken({ scope, key, policyName, expiresAtMs: Date.now() + tokenMs })
     const url = new URL(`https://${hostName}/${path}?api-version=2021-04-12`)
     return this.#outgoing.send({ method, url, body, headers: { ...headers, Authorization: token } })
+  }
+
+  #etagIn(answer: OutgoingAnswer): string {
+    const { etag } = this.#expected(200, answer)
+    if (typeof etag === 'string' && etag !== '') return etag
+    throw new PenstockError(
+      'PROVISIONING_UNREACHABLE',
+      `the linked hub ${this.#hub.hostName} shows a device without etag`,
+    )
   }
 
   #expected(wanted: number, { status, body }: OutgoingAnswer): JsonObject {
