@@ -204,7 +204,8 @@ export function configurationsConformance(name: string, postgresUrl: () => strin
     })
 
     test('a pass that ends half-way is ended by the next, and what it did is not done again', async () => {
-      const ids = Array.from({ length: 25 }, (_, index) => `half-${String(index).padStart(2, '0')}`)
+      const atOnce = limits.jobTwinsAtOnceMax
+      const ids = Array.from({ length: 2 * atOnce + 5 }, (_, index) => `half-${String(index).padStart(3, '0')}`)
       await made('h', ...ids)
       await registry.configurations.create(content('half', { condition: "tags.hall = 'h'" }))
       let transactions = 0
@@ -217,14 +218,14 @@ export function configurationsConformance(name: string, postgresUrl: () => strin
       await expect(passed({ twins })).rejects.toEqual(coded('STORE_UNAVAILABLE'))
       expect(
         await registry.queries.count("SELECT * FROM devices WHERE configurations.[[half]].status = 'Applied'"),
-      ).toBe(10)
+      ).toBe(atOnce)
       await Promise.all([passed(), passed()])
       for (const id of ids) expect((await twinOf(id)).desired.value).toEqual({ speed: 1 })
-      expect((await twinOf('half-00')).desired.version).toBe(2)
-      await registry.identities.delete({ deviceId: 'half-00', moduleId: undefined }, undefined)
-      await made('h', 'half-00')
+      expect((await twinOf('half-000')).desired.version).toBe(2)
+      await registry.identities.delete({ deviceId: 'half-000', moduleId: undefined }, undefined)
+      await made('h', 'half-000')
       await passed()
-      expect(await desiredOf('half-00')).toEqual({ speed: 1 })
+      expect(await desiredOf('half-000')).toEqual({ speed: 1 })
       await removeAll()
     })
 

@@ -19,6 +19,10 @@ import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 
 /** What of the protocol is left out, for a test that the others find it. */
+/** Of the time of a world. */
+const workMsMax = 600_000
+export const stuckText = 'what was sent does not come'
+
 export type LeftOut = 'gate' | 'hold'
 
 export class GrowthWorld {
@@ -91,8 +95,9 @@ export class GrowthWorld {
     await this.whileStepping(Promise.all(this.#closing.map((close) => close())))
   }
 
-  /** Lets time pass until `work` is done. */
+  /** Lets time pass until `work` is done. @throws if that takes longer than anything here may */
   async whileStepping<T>(work: Promise<T>): Promise<T> {
+    const untilMs = this.clock.nowMs() + workMsMax
     let isDone = false
     const done = work.finally(() => {
       isDone = true
@@ -101,6 +106,7 @@ export class GrowthWorld {
     while (!isDone) {
       await this.settle()
       this.clock.step()
+      if (this.clock.nowMs() > untilMs) throw new Error(stuckText)
     }
     return await done
   }

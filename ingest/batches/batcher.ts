@@ -250,6 +250,8 @@ export class Batcher implements WholeBatcher {
     this.#earlierUnsettled = this.#partitions.reduce((sum, { unsettled }) => sum + unsettled, 0)
     for (let index = this.#partitions.length; index < count; index++)
       this.#partitions.push(new PartitionBatcher(this, index))
+    // What waited for those before an earlier growth is itself before this one.
+    for (const partition of this.#partitions) void partition.appendInOrder()
   }
 
   settledOf(spreadOver: number, batches: number): void {

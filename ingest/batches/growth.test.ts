@@ -13,7 +13,7 @@ import { routeOfReading } from './route.ts'
 const moving = ['a', 'b', 'c', 'd', 'e', 'f'].find((id) => partitionOfDevice(Buffer.from(id), 4) >= 2) as string
 const [home, away] = [2, 4].map((count) => partitionOfDevice(Buffer.from(moving), count)) as [number, number]
 
-/** A batcher over two partitions of a log that has four; `spread` says what it is told. */
+/** A batcher over two partitions of a log that has more; `spread` says what it is told. */
 function growing(cuts: readonly number[]) {
   const spread = {
     count: 2,
@@ -29,7 +29,7 @@ function growing(cuts: readonly number[]) {
   const asked = new Promise<void>((resolve) => {
     askedNow = resolve
   })
-  const store = new MemoryStore('t', 4)
+  const store = new MemoryStore('t', 8)
   const full: boolean[] = []
   const batcher = new Batcher({
     log: new MemoryLog({
@@ -66,11 +66,23 @@ function growing(cuts: readonly number[]) {
       batcher.tick()
       route.partition.write(route.frame, Buffer.from(body), 0, body.length, owner)
     })
-  const grow = (): void => {
-    spread.count = 4
-    batcher.spread(4)
+  const grow = (count = 4): void => {
+    spread.count = count
+    batcher.spread(count)
   }
   return { batcher, store, full, send, grow, asked, appendNow }
+}
+
+/** Resolves once the next block is compressed and who waits for it knows. */
+function nextCompressed({ compressor }: Batcher): Promise<void> {
+  const compress = compressor.compress.bind(compressor)
+  return new Promise((resolve) => {
+    compressor.compress = (bytes, onCompressed) =>
+      compress(bytes, (block) => {
+        onCompressed(block)
+        resolve()
+      })
+  })
 }
 
 const until = async (condition: () => boolean): Promise<void> => {
@@ -98,7 +110,9 @@ test('what is open when the partitions grow is refused, and what follows goes wh
   grow()
   const after = send('after')
   expect(await Promise.all([before, after])).toEqual(['refused', 'settled'])
-  expect(store.partitions.map(({ records }) => records.length)).toEqual([0, 1, 2, 3].map((p) => (p === away ? 1 : 0)))
+  expect(store.partitions.map(({ records }) => records.length)).toEqual(
+    store.partitions.map((_, partition) => (partition === away ? 1 : 0)),
+  )
 })
 
 test('what comes behind waits until all that was under way is settled: an owner is told of its oldest messages [G-1]', async () => {
@@ -107,15 +121,7 @@ test('what comes behind waits until all that was under way is settled: an owner 
   const before = send('before').then((outcome) => told.push(`before ${outcome}`))
   await asked
   grow()
-  const { compressor } = batcher
-  const compress = compressor.compress.bind(compressor)
-  const compressed = new Promise<void>((resolve) => {
-    compressor.compress = (bytes, onCompressed) =>
-      compress(bytes, (block) => {
-        onCompressed(block)
-        resolve()
-      })
-  })
+  const compressed = nextCompressed(batcher)
   const after = send('after').then((outcome) => told.push(`after ${outcome}`))
   await compressed
   // Nothing but the log is waited for.
@@ -124,6 +130,19 @@ test('what comes behind waits until all that was under way is settled: an owner 
   appendNow()
   await Promise.all([before, after])
   expect(told).toEqual(['before settled', 'after settled'])
+})
+
+test('what waits for those before one growth gives way to the next, and nobody waits for it for ever', async () => {
+  const { batcher, send, grow, asked, appendNow } = growing([1, 1, 1, 1])
+  const first = send('first')
+  await asked
+  grow()
+  const compressed = nextCompressed(batcher)
+  const second = send('second')
+  await compressed
+  grow(8)
+  appendNow()
+  expect(await Promise.all([first, second])).toEqual(['settled', 'refused'])
 })
 
 test('while devices wait sockets pause, also if it is full besides, and what was open is settled', async () => {
