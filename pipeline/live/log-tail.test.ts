@@ -229,37 +229,4 @@ describe('the tail of the log', () => {
     tail.close()
     expect(watch.hasEnded).toBe(true)
   })
-
-  test('of a long record it shows what a viewer has room for, and counts the rest', async () => {
-    const { log, clock, tail } = opened()
-    const watch = tail.watch({}, false)
-    await pass(clock, 500)
-    log.append(10_000)
-    await pass(clock, limits.tailPollMs)
-    const { messages, seen, skipped } = watch.heartbeat()
-    expect([messages.length, seen, skipped]).toEqual([
-      limits.tailMessagesPerSecondMax,
-      limits.tailMessagesPerSecondMax,
-      10_000 - limits.tailMessagesPerSecondMax,
-    ])
-    watch.end()
-  })
-
-  test('a long record is looked at to its end for a filter, and others have their turns meanwhile', async () => {
-    const { log, clock } = opened()
-    let asked = 0
-    const slow: Clock = { ...clock, monotonicMs: () => clock.monotonicMs() + ++asked }
-    const tail = new LogTail({ log, group: 'warehouse', clock: slow, logger: silentLogger })
-    const watch = tail.watch({ device: 'pump-999' }, false)
-    await pass(clock, 500)
-    log.append(1_000)
-    await pass(clock, limits.tailPollMs)
-    let turns = 0
-    while (watch.report()?.matched !== 1) {
-      await new Promise((resolve) => setImmediate(resolve))
-      turns++
-    }
-    expect(turns).toBeGreaterThan(10)
-    tail.close()
-  })
 })

@@ -7,7 +7,7 @@
  * counted. A record says how many messages it has without being decoded; of records that were not even read, the count is
  * estimated by the last ones that were.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
+
 import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
 import type { Log, LogRecord } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
@@ -41,9 +41,6 @@ export interface Watch {
   readonly hasEnded: boolean
 }
 
-/** Decoding goes on in the next turn of the event loop after so long, which is looked at once in so many messages. */
-const sliceMs = 2
-const messagesUnwatched = 16
 /** What a message costs without its body. */
 const messageBytes = 200
 
@@ -132,35 +129,22 @@ export class LogTail {
       assert(last === undefined || last >= start, `records from ${start} on are read, and not up to ${last}`)
       this.#positions.set(partition, last === undefined ? start : Math.max(next, last + 1))
       skip(viewers, (start - position) * this.#recordMessages)
-      for (const record of records) await this.#show(partition, record, viewers)
+      for (const record of records) this.#show(partition, record, viewers)
       if (last !== undefined) skip(viewers, Math.max(next - 1 - last, 0) * this.#recordMessages)
     }
   }
 
-  async #show(partition: number, record: LogRecord, viewers: readonly TailViewer[]): Promise<void> {
-    const { offset, stamp, value } = record
+  #show(partition: number, { offset, stamp, value }: LogRecord, viewers: readonly TailViewer[]): void {
     this.#recordMessages = stamp.messageCount
     const wanting = this.#mayDecode() ? viewers.filter((viewer) => viewer.hasRoom()) : []
     for (const viewer of viewers) if (!wanting.includes(viewer)) viewer.skip(stamp.messageCount)
     if (wanting.length === 0) return
-    const { clock } = this.#options
-    let left = stamp.messageCount
-    let beganMs = clock.monotonicMs()
+    const beganMs = this.#options.clock.monotonicMs()
     for (const { envelope } of messagesOfBatch(value)) {
-      left--
       this.#decodeBytes += envelope.body.byteLength + messageBytes
       for (const viewer of wanting) viewer.offer(partition, offset, envelope)
-      if (wanting.every(({ isFull }) => isFull)) break
-      if (left === 0 || left % messagesUnwatched > 0) continue
-      const tookMs = clock.monotonicMs() - beganMs
-      if (tookMs < sliceMs) continue
-      this.#decodeMs += tookMs
-      // Devices do not wait for a whole record.
-      await nextTurn()
-      beganMs = clock.monotonicMs()
     }
-    this.#decodeMs += clock.monotonicMs() - beganMs
-    skip(wanting, left)
+    this.#decodeMs += this.#options.clock.monotonicMs() - beganMs
   }
 
   /** Whether this second has time left for it. A few messages are always shown, however little of the processor this one gets. */

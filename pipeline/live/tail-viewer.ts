@@ -74,12 +74,7 @@ export class TailViewer {
     const perSecond = limits.tailMessagesPerSecondMax
     this.#room = Math.min(perSecond, this.#room + ((nowMs - this.#roomAtMs) * perSecond) / 1_000)
     this.#roomAtMs = nowMs
-    return !this.isFull
-  }
-
-  /** As when it was last asked whether it has room. */
-  get isFull(): boolean {
-    return this.#room < 1 || this.#keptBytes >= limits.tailViewerBytesMax
+    return this.#room >= 1 && this.#keptBytes < limits.tailViewerBytesMax
   }
 
   skip(count: number): void {
@@ -90,7 +85,7 @@ export class TailViewer {
     this.#seen++
     if (!this.#matches(envelope)) return
     this.#matched++
-    if (this.isFull) return
+    if (this.#room < 1 || this.#keptBytes >= limits.tailViewerBytesMax) return
     this.#room--
     const message = messageOf(partition, offset, envelope)
     this.#keptBytes += message.body.length + 200
