@@ -1,4 +1,5 @@
 /** What the operations on digital twins say of themselves. */
+import { callFaults } from '#control/methods/methods.ts'
 import { etag, ifMatch } from '#control/rest/hub-shapes.ts'
 import type { OperationTold } from '#control/rest/told.ts'
 import { anObject, anything, aText, choiceOf, listOf, named, recordOf } from '#runtime/api/shapes.ts'
@@ -48,14 +49,6 @@ export const digitalTwinTold = {
         'x-ms-request-id': 'of this call',
       }),
     },
-    faults: [
-      ...unknown,
-      'METHOD_DEVICE_OFFLINE',
-      'METHOD_CONNECTION_LOST',
-      'METHOD_UNANSWERED',
-      'METHOD_ANSWER_INVALID',
-      'METHOD_TOO_MANY',
-      'METHOD_TOO_LARGE',
-    ],
+    faults: [...unknown, ...callFaults],
   },
 } as const satisfies Readonly<Record<string, OperationTold>>

@@ -12,7 +12,7 @@ import type { HttpRequest } from '#runtime/http/request.ts'
 import type { CallOutcome } from '#schemas/downlink.ts'
 import { checkIdentityId, type IdentityId } from '#schemas/identity-id.ts'
 import { methodBodyBytesMax, readMethodRequest } from './method-request.ts'
-import { callFault, type Methods } from './methods.ts'
+import { callFault, callFaults, type Methods } from './methods.ts'
 
 export function methodOperations(methods: Methods): Operation[] {
   return ['/twins/:device/methods', '/twins/:device/modules/:module/methods'].map((pattern) => ({
@@ -29,16 +29,7 @@ export function methodOperations(methods: Methods): Operation[] {
       answered: {
         200: gives('what the device answered', recordOf({ status: { type: 'integer' }, payload: anything })),
       },
-      faults: [
-        'REGISTRY_DEVICE_UNKNOWN',
-        'REGISTRY_MODULE_UNKNOWN',
-        'METHOD_DEVICE_OFFLINE',
-        'METHOD_CONNECTION_LOST',
-        'METHOD_UNANSWERED',
-        'METHOD_ANSWER_INVALID',
-        'METHOD_TOO_MANY',
-        'METHOD_TOO_LARGE',
-      ],
+      faults: ['REGISTRY_DEVICE_UNKNOWN', 'REGISTRY_MODULE_UNKNOWN', ...callFaults],
     },
     right: 'ServiceConnect',
     audited: 'used',

@@ -51,6 +51,9 @@ const faults: Readonly<Record<CallFailure, readonly [ErrorCode, string]>> = {
   badAnswer: ['METHOD_ANSWER_INVALID', 'the device answered with what is no JSON, too long or too deep'],
 }
 
+/** All that a call may come to nothing for. */
+export const callFaults: readonly ErrorCode[] = [...new Set(Object.values(faults).map(([code]) => code))]
+
 /** Why a call came to nothing, for whoever asked for it. */
 export function callFault(kind: CallFailure): PenstockError {
   return new PenstockError(...faults[kind])

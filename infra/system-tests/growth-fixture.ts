@@ -18,11 +18,11 @@ import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
 
-/** What of the protocol is left out, for a test that the others find it. */
 /** Of the time of a world. */
 const workMsMax = 600_000
 export const stuckText = 'what was sent does not come'
 
+/** What of the protocol is left out, for a test that the others find it. */
 export type LeftOut = 'gate' | 'hold'
 
 export class GrowthWorld {

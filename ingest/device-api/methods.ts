@@ -111,7 +111,8 @@ export class Methods implements Capability {
     return new Promise((resolve) => {
       const done = (listens: boolean | undefined): void => {
         cancel()
-        assert(waiting.delete(done), 'a wait for a device to listen ends once')
+        const wasWaiting = waiting.delete(done)
+        assert(wasWaiting, 'a wait for a device to listen ends once')
         this.#waiting--
         resolve(listens)
       }
@@ -139,7 +140,8 @@ export class Methods implements Capability {
     return new Promise((resolve) => {
       const settle = (outcome: CallOutcome): void => {
         cancel()
-        assert(this.#calls.delete(callId), 'a call has one outcome')
+        const wasOpen = this.#calls.delete(callId)
+        assert(wasOpen, 'a call has one outcome')
         called.callIds.delete(callId)
         resolve(outcome)
         if (called.callIds.size === 0) called.leave?.()
