@@ -2,6 +2,8 @@
  * Checks of JSON that a file or another process gave. A check takes what was parsed and returns it as the type that it is, or throws a
  * TypeError that says where it is not. What a check does not name is left out, so that a newer writer may add to what it writes.
  */
+import { isCount } from './count.ts'
+
 export type JsonCheck<T> = (value: unknown) => T
 
 export const aText: JsonCheck<string> = (value) => {
@@ -16,8 +18,8 @@ export const aNumber: JsonCheck<number> = (value) => {
 
 /** A whole number from 0. */
 export const aCount: JsonCheck<number> = (value) => {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) throw new TypeError('is no count')
-  return value as number
+  if (!isCount(value)) throw new TypeError('is no count')
+  return value
 }
 
 export const aBoolean: JsonCheck<boolean> = (value) => {

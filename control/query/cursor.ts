@@ -1,6 +1,7 @@
 /** Where the next page of a query begins, as its caller carries it from one page to the next. */
 import { createHash } from 'node:crypto'
 import { isStorableText } from '#control/identities/identity.ts'
+import { isCount } from '#runtime/count.ts'
 import { queryFault } from './tokens.ts'
 
 export interface Cursor {
@@ -27,7 +28,7 @@ export function cursorFrom(continuation: string, query: string): Cursor {
   if (mark !== queryMark(query)) throw queryFault('continuation belongs to another query')
   if (typeof first !== 'string' || typeof second !== 'string' || !isStorableText(first + second))
     throw queryFault('continuation cannot be read')
-  if (left !== null && !(typeof left === 'number' && Number.isSafeInteger(left) && left >= 0)) {
+  if (left !== null && !isCount(left)) {
     throw queryFault('continuation cannot be read')
   }
   return { keys: [first, second], left: left ?? undefined }

@@ -1,3 +1,4 @@
+import { isCount } from '#runtime/count.ts'
 import { limits } from '#schemas/limits.ts'
 import type {
   AggregateFunction,
@@ -184,7 +185,7 @@ class Parser {
 
   #wholeNumber(): number {
     const token = this.#next()
-    if (token.kind === 'number' && Number.isSafeInteger(token.value) && token.value >= 0) return token.value
+    if (token.kind === 'number' && isCount(token.value)) return token.value
     return this.#fail('a whole number', token)
   }
 

@@ -2,6 +2,7 @@ import type { BatchStamp, Log } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import type { BlockCompressor } from '#runtime/block-compressor.ts'
 import type { Clock } from '#runtime/clock.ts'
+import { isCount } from '#runtime/count.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Counter } from '#runtime/metrics.ts'
 import { type BackOff, isTransient, retry } from '#runtime/retry.ts'
@@ -291,7 +292,7 @@ export class PartitionBatcher {
    * begins at 0 again: it is refused once, not until its offsets have grown as far as those of the log before.
    */
   #checkOffset(offset: number): void {
-    assert(Number.isSafeInteger(offset) && offset >= 0, 'the log tells at which offset a record lies')
+    assert(isCount(offset), 'the log tells at which offset a record lies')
     const before = this.#lastOffset
     this.#lastOffset = offset
     assert(offset > before, `offsets of a partition grow, and ${offset} is not behind ${before}`)

@@ -15,6 +15,7 @@ import { type EdgeContext, tickMs } from '#ingest/session/edge-context.ts'
 import type { Session } from '#ingest/session/session.ts'
 import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
+import { isCount } from '#runtime/count.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
@@ -294,7 +295,7 @@ export class DesiredFollowers {
 
 /** No version is behind one that is no number: whoever had it would never be told again. */
 function assertVersion(version: number): void {
-  assert(Number.isSafeInteger(version) && version >= 0, `desired properties have a version, and not ${version}`)
+  assert(isCount(version), `desired properties have a version, and not ${version}`)
 }
 
 /** Takes as many as travel together. */

@@ -13,6 +13,7 @@ import { blobKey } from '#pipeline/blobs/blob-key.ts'
 import type { BlobContent, BlobPart, BlobStore, StoredBlob } from '#pipeline/blobs/blob-store.ts'
 import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
+import { isCount } from '#runtime/count.ts'
 import { KeyedPermits } from '#runtime/keyed-permits.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -299,10 +300,6 @@ export class FileUploads {
 function assertBlob({ bytes, changedAtMs }: StoredBlob): void {
   assert(isCount(bytes), `a file has bytes, and not ${bytes}`)
   assert(Number.isFinite(changedAtMs), `a file was written at some moment, and not at ${changedAtMs}`)
-}
-
-function isCount(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0
 }
 
 function isOfStore(error: unknown): boolean {

@@ -11,6 +11,7 @@ import type { TwinEventPortion, TwinOutbox } from '#control/twins/twins.ts'
 import type { Log } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
+import { isCount } from '#runtime/count.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import { type BackOff, retry } from '#runtime/retry.ts'
@@ -161,7 +162,7 @@ class Appender {
    * is made anew begins at 0 again: it is refused once.
    */
   #checkOffset(offset: number): void {
-    assert(Number.isSafeInteger(offset) && offset >= 0, `the log tells at which offset a record lies, not ${offset}`)
+    assert(isCount(offset), `the log tells at which offset a record lies, not ${offset}`)
     const before = this.#lastOffset
     this.#lastOffset = offset
     assert(offset > before, `offsets of a partition grow, and ${offset} is not behind ${before}`)

@@ -10,6 +10,7 @@ import type { OpenServiceSide, ServiceSide } from '#ingest/amqp/service-side.ts'
 import type { AmqpSession } from '#ingest/amqp/session.ts'
 import type { EventHub } from '#pipeline/reading/reading.ts'
 import { assert } from '#runtime/assert.ts'
+import { isCount } from '#runtime/count.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { type AskForCommand, CommandSender } from './command-sender.ts'
@@ -193,7 +194,7 @@ class ServiceNodes implements ServiceSide {
         `the name of a consumer group has at most ${limits.consumerGroupLengthMax} characters`,
       )
     const start = await hub.find(partition, startPositionFrom(selector))
-    const isNumber = Number.isSafeInteger(start.sequence) && start.sequence >= 0
+    const isNumber = isCount(start.sequence)
     assert(isNumber, `a reader begins with a number, and not with ${start.sequence}`)
     if (link.isClosed) return
     const place = `${hub.name}/${group.toLowerCase()}/${partition}`

@@ -1,4 +1,5 @@
 import { assert } from '#runtime/assert.ts'
+import { isCount } from '#runtime/count.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { GroupPosition, PartitionRange } from './log.ts'
 
@@ -14,10 +15,7 @@ export function assertPartition(partition: number, partitionCount: number): void
 }
 
 export function assertPosition(position: GroupPosition): void {
-  assert(
-    Number.isSafeInteger(position.offset) && position.offset >= 0,
-    `a position is an offset, not ${position.offset}`,
-  )
+  assert(isCount(position.offset), `a position is an offset, not ${position.offset}`)
   assert(position.metadata.length <= metadataLengthMax, `metadata of ${position.metadata.length} characters is kept`)
 }
 

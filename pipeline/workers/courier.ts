@@ -4,6 +4,7 @@ import type { SelectedRange, UnfitMessage } from '#pipeline/endpoints/selected-r
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { BatchStamp } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
+import { isCount } from '#runtime/count.ts'
 import type { Metrics } from '#runtime/metrics.ts'
 import type { DeadLetterReason } from '#schemas/dead-letter.ts'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
@@ -74,10 +75,7 @@ export class Courier {
       )
       const { first, last, messageCount } = selected.range
       assert(first === range.first && last === range.last, 'what is selected of a range is of that range')
-      assert(
-        Number.isSafeInteger(messageCount) && messageCount >= 0,
-        `what is selected is counted, not ${messageCount}`,
-      )
+      assert(isCount(messageCount), `what is selected is counted, not ${messageCount}`)
       assert(messageCount <= range.messageCount || revision !== undefined, 'no more is selected than there is')
       return selected
     } catch (error) {

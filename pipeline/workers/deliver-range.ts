@@ -16,6 +16,7 @@ import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
+import { isCount } from '#runtime/count.ts'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import { admitted, type DeliveryOptions, type DeliveryOutcome } from './delivery.ts'
 import { type Intent, renewedToken } from './intent.ts'
@@ -215,7 +216,7 @@ class RangeDelivery {
   async #hasRows(): Promise<boolean> {
     const { range } = this.#intent
     const stored = await this.#options.sink.stored(range)
-    assert(Number.isSafeInteger(stored) && stored >= 0, `a sink counts what it has stored, and not to ${stored}`)
+    assert(isCount(stored), `a sink counts what it has stored, and not to ${stored}`)
     return stored > (range.part?.storedBefore ?? 0)
   }
 

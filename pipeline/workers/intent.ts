@@ -16,6 +16,7 @@
 import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
 import type { BatchStamp } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
+import { isCount } from '#runtime/count.ts'
 import { PenstockError } from '#schemas/errors.ts'
 
 const noteVersion = 1
@@ -127,10 +128,6 @@ export function renewedToken(token: string): string {
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
 function corrupt(topic: string, partition: number, offset: number, text: string, cause?: unknown): PenstockError {

@@ -17,6 +17,7 @@ import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import type { Assignment, LogRecord, PartitionRange } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
+import { isCount } from '#runtime/count.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
@@ -121,7 +122,7 @@ export async function startOf(
   { logId, range }: Place,
 ): Promise<FoundPosition> {
   const asked = (await start?.(partition, range)) ?? range.first
-  assert(Number.isSafeInteger(asked) && asked >= 0, `delivery of a partition begins at an offset, and not at ${asked}`)
+  assert(isCount(asked), `delivery of a partition begins at an offset, and not at ${asked}`)
   const offset = Math.min(range.next, Math.max(range.first, asked))
   return { logId, offset, delivered: new DeliveredSequences(), fromRows: false }
 }

@@ -1,5 +1,6 @@
 /** What the store keeps as JSON, read back. What is not as it was written is a fault of the disk, or of another program's hand. */
 import type { GroupMemberState, GroupState, PartitionOwnership } from '#pipeline/log/group/group.ts'
+import { isCount } from '#runtime/count.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { BatchStamp, GroupPosition } from '../log.ts'
 
@@ -55,10 +56,6 @@ type Fields = Readonly<Record<string, unknown>>
 
 function isObject(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
 function isTextOrAbsent(value: unknown): boolean {

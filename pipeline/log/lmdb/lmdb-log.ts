@@ -6,6 +6,7 @@ import { NewsWaiters } from '#pipeline/log/group/news-waiters.ts'
 import { processIdentity } from '#pipeline/log/group/process-identity.ts'
 import { assert } from '#runtime/assert.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
+import { isCount } from '#runtime/count.ts'
 import type { FolderUse } from '#runtime/folder-use.ts'
 import { type BackOff, Pauses } from '#runtime/retry.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
@@ -151,7 +152,7 @@ class LmdbLog implements CopyableLog, GroupStore {
     assertPartition(partition, this.partitionCount)
     assertRecordSize(value, limits.recordBytesMax)
     const offset = await this.#writer.run({ kind: 'append', partition, stamp, value })
-    assert(Number.isSafeInteger(offset) && offset >= 0, `the writer says where a record lies, and not ${offset}`)
+    assert(isCount(offset), `the writer says where a record lies, and not ${offset}`)
     this.#news.wake(partition)
     return offset
   }

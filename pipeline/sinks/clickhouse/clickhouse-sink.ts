@@ -15,6 +15,7 @@ import type { Warehouse, WarehouseRow } from '#pipeline/warehouse/warehouse.ts'
 import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { systemClock } from '#runtime/clock.ts'
+import { isCount } from '#runtime/count.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { batchHeader } from '#schemas/batch.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
@@ -311,7 +312,7 @@ async function knownSettings(
 /** A count that ClickHouse answered; of none at all nothing may be concluded. */
 function countOf(answer: unknown, question: string): number {
   const count = Number(answer)
-  assert(answer !== undefined && Number.isSafeInteger(count) && count >= 0, `${question} is answered with a count`)
+  assert(answer !== undefined && isCount(count), `${question} is answered with a count`)
   return count
 }
 

@@ -8,8 +8,10 @@
  * A worker asks about the range of its open intent, which is the newest one stored or comes after it. So a few ranges are enough to answer,
  * and what lies before the newest but is not among them is nobody's to store any more.
  */
+
 import type { DeliveryRange, RowGroup } from '#pipeline/endpoints/delivery-range.ts'
 import { assert } from '#runtime/assert.ts'
+import { isCount } from '#runtime/count.ts'
 
 export interface Mark {
   /** Latest stamp of all that was ever stored, UTC milliseconds. */
@@ -105,5 +107,3 @@ function isMarkedRange(value: unknown): value is MarkedRange {
   if (![first, last, messages, fromMs, toMs].every(isCount)) return false
   return Number(first) <= Number(last) && (through === undefined || isCount(through))
 }
-
-const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0

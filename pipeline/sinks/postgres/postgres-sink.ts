@@ -15,6 +15,7 @@ import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { assert } from '#runtime/assert.ts'
 import { systemClock } from '#runtime/clock.ts'
+import { isCount } from '#runtime/count.ts'
 import type { OutgoingRules } from '#runtime/outgoing-addresses.ts'
 import type { PostgresSettings } from '#schemas/endpoint-kinds/postgres.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -282,7 +283,7 @@ interface NoteGroup extends pg.QueryResultRow {
 /** A bigint comes as text. */
 function countOf(text: string): number {
   const count = Number(text)
-  assert(Number.isSafeInteger(count) && count >= 0, `a note holds counts and offsets, and not ${text}`)
+  assert(isCount(count), `a note holds counts and offsets, and not ${text}`)
   return count
 }
 

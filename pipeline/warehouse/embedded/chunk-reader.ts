@@ -1,4 +1,5 @@
 import { assert } from '#runtime/assert.ts'
+import { isCount } from '#runtime/count.ts'
 
 /** Reads a stream of chunks in pieces of the lengths that a format asks for. */
 export class ChunkReader {
@@ -11,7 +12,7 @@ export class ChunkReader {
 
   /** The next `length` bytes; fewer at the end of the stream only. */
   async read(length: number): Promise<Buffer> {
-    assert(Number.isSafeInteger(length) && length >= 0, `${length} bytes can be read`)
+    assert(isCount(length), `${length} bytes can be read`)
     const parts = [this.#rest]
     let have = this.#rest.length
     while (have < length) {

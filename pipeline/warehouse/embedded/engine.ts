@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { assert } from '#runtime/assert.ts'
+import { isCount } from '#runtime/count.ts'
 import { type Logger, silentLogger } from '#runtime/logger.ts'
 import { lowerPriority } from '#runtime/lower-priority.ts'
 import { threadsNamed } from '#runtime/threads.ts'
@@ -197,8 +198,8 @@ function isAlive(pid: number): boolean {
 
 /** Once a statement: what the binding tells goes to clients, and says whether rows are stored. */
 function assertCounts(rows: number, bytes: number): void {
-  assert(Number.isSafeInteger(rows) && rows >= 0, `the engine counts rows, not ${rows}`)
-  assert(Number.isSafeInteger(bytes) && bytes >= 0, `the engine counts bytes, not ${bytes}`)
+  assert(isCount(rows), `the engine counts rows, not ${rows}`)
+  assert(isCount(bytes), `the engine counts bytes, not ${bytes}`)
 }
 
 /** `text` as a ClickHouse string literal. */
