@@ -442,7 +442,7 @@ describe.skipIf(network.skip)(`real clients over TLS ${network.note}`, () => {
       const again = await inside.run(pythonForDevices, [client('hub_twin.py'), 'mqtt', connectionString, ca.caFile], {
         input: '[]',
       })
-      const [, ...patches] = again
+      const patches = again
         .trimEnd()
         .split('\n')
         .map((line) => JSON.parse(line) as TwinStep)

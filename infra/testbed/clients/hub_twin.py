@@ -1,4 +1,5 @@
-"""The twin of the hub's own device SDK for Python, unchanged: as hub-twin.ts has it, but that each patch waits for its answer.
+"""The twin of the hub's own device SDK for Python, unchanged: as hub-twin.ts has it, but that each patch waits for its answer, and
+who has nothing to report does not read its twin: what it is told, it is told unasked.
 
     python hub_twin.py mqtt|mqtt-ws <connection string> <file of the certificate authority>
 """
@@ -27,9 +28,11 @@ try:
         options = {"server_verification_cert": file.read(), "websockets": transport == "mqtt-ws", "connection_retry": False}
     client = IoTHubDeviceClient.create_from_connection_string(target, **options)
     client.connect()
-    say("read", client.get_twin())
+    patches = json.load(sys.stdin)
+    if patches:
+        say("read", client.get_twin())
     client.on_twin_desired_properties_patch_received = on_desired
-    for patch in json.load(sys.stdin):
+    for patch in patches:
         try:
             client.patch_twin_reported_properties(patch)
             say("reported", "committed")
