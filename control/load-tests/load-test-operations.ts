@@ -117,7 +117,7 @@ export function loadTestOperations(tests: LoadTests): Operation[] {
 
 async function list(tests: LoadTests): Promise<HttpAnswer> {
   const { running, ...others } = await tests.list()
-  return jsonAnswer(200, { ...others, ...(running && { running }) }, { 'Cache-Control': 'no-store' })
+  return jsonAnswer(200, { ...others, ...(running && { running }) })
 }
 
 async function done(act: Promise<void>): Promise<HttpAnswer> {

@@ -13,6 +13,6 @@ export function routeRefusals(
     method: 'GET',
     pattern: '/console/refusals',
     admit: (request) => gate.admitOwner(request),
-    handle: async () => jsonAnswer(200, await refusals(), { 'Cache-Control': 'no-store' }),
+    handle: async () => jsonAnswer(200, await refusals()),
   })
 }

@@ -34,7 +34,7 @@ export function routeSession(router: HttpRouter, gate: ConsoleGate, place: () =>
         isOpen: gate.isOpen,
         ...place(),
       },
-      { 'Cache-Control': 'no-store', ...headers },
+      headers,
     )
   router.route({
     method: 'GET',

@@ -17,6 +17,7 @@ export function routeApiDocument(router: HttpRouter): void {
     method: 'GET',
     pattern: '/openapi.json',
     told,
-    handle: () => textAnswer(200, document, { 'Content-Type': 'application/json; charset=utf-8' }),
+    handle: () =>
+      textAnswer(200, document, { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' }),
   })
 }

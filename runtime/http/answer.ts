@@ -43,11 +43,14 @@ const statusTexts: Readonly<Record<number, string>> = {
   505: '505 HTTP Version Not Supported',
 }
 
-/** JSON with the content type that clients of the hub require. */
+/**
+ * JSON with the content type that clients of the hub require. Nothing keeps it unless its headers say so: with `Last-Modified` alone a
+ * browser shows what was true a while ago (RFC 9111 section 4.2.2), and what answers an API may hold keys.
+ */
 export function jsonAnswer(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
   return {
     status,
-    headers: { 'Content-Type': 'application/json; charset=utf-8', ...headers },
+    headers: { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store', ...headers },
     body: JSON.stringify(value),
   }
 }
