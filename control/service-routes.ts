@@ -90,7 +90,7 @@ export function registerServiceRoutes(
 ): void {
   const onCommandSent = gatheredNotices((ids) => downlink.tell(ids, { kind: 'commands' }))
   const operations = [
-    ...identityOperations(registry.identities, (items) => updateTwins(registry.twins, items)),
+    ...identityOperations(registry.identities, (queries, items) => updateTwins(registry.twins, queries, items)),
     ...twinOperations(registry.twins, twinDocument),
     ...digitalTwinOperations(registry.twins, methods),
     ...queryOperations(registry.queries, twinDocument, queriesPerMinute),
