@@ -1,20 +1,10 @@
-import { isObject, type JsonObject } from '#control/rest/json-body.ts'
+import { isObject } from '#control/rest/json-body.ts'
 import { withWarning } from '#control/rest/operation.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
-import { isPenstockError } from '#schemas/errors.ts'
-import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { limits } from '#schemas/limits.ts'
-import { type BulkStep, idOf, runSteps, stepFrom, textOf } from './bulk-steps.ts'
+import { type BulkError, type BulkStep, errorOf, runSteps, stepFrom } from './bulk-steps.ts'
 import type { Identities, UpdateTwins } from './identities.ts'
 import { argumentFault, type IdentityContent, topicWarning } from './identity.ts'
-
-export interface BulkError {
-  readonly deviceId: string
-  readonly moduleId?: string
-  readonly errorCode: number
-  readonly errorStatus: string
-  readonly operation: string
-}
 
 /** Runs `[{id, importMode, eTag?, status, authentication, …}]`: 200 if all were done, 400 with what was refused otherwise. */
 export async function bulkAnswer(
@@ -47,16 +37,4 @@ export async function bulkAnswer(
     jsonAnswer(errors.length === 0 ? 200 : 400, { isSuccessful: errors.length === 0, errors, warnings: [] }),
     warned[0] && `${topicWarning(warned[0])}; ${warned.length} such ids in this request`,
   )
-}
-
-export function errorOf(item: JsonObject, error: unknown): BulkError {
-  const { number } = hubFaultOf(error)
-  const moduleId = textOf(item.moduleId)
-  return {
-    deviceId: idOf(item),
-    ...(moduleId === '' ? {} : { moduleId }),
-    errorCode: number,
-    errorStatus: isPenstockError(error) ? error.message : 'the operation could not be carried out',
-    operation: textOf(item.importMode),
-  }
 }

@@ -1,7 +1,10 @@
 /** What many items, each of one identity, say of it and of its twin: read, and carried out in their order. */
 import { isObject, type JsonObject } from '#control/rest/json-body.ts'
 import type { Queries } from '#control/store/database.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { hubFaultOf } from '#schemas/hub-faults.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
+import { limits } from '#schemas/limits.ts'
 import { contentFrom } from './documents.ts'
 import type { BulkChanges, BulkMode, BulkOperation, Identities, TwinItem, UpdateTwins } from './identities.ts'
 import { argumentFault } from './identity.ts'
@@ -29,6 +32,14 @@ export interface BulkStep {
 
 /** `undefined`: done. */
 export type StepOutcomes = readonly (Error | undefined)[]
+
+export interface BulkError {
+  readonly deviceId: string
+  readonly moduleId?: string
+  readonly errorCode: number
+  readonly errorStatus: string
+  readonly operation: string
+}
 
 /** Reads `{id, moduleId?, importMode, eTag?, status, authentication, …, twinETag?, tags?, properties?}`. @throws REGISTRY_ARGUMENT_INVALID */
 export function stepFrom(item: JsonObject): BulkStep {
@@ -68,12 +79,29 @@ export async function runSteps(
   return all
 }
 
-/** The device or module that an item names, as far as it does. */
-export function idOf(item: JsonObject): string {
+/** What is told of an item that was refused. */
+export function errorOf(item: JsonObject, error: unknown): BulkError {
+  const { number } = hubFaultOf(error)
+  const moduleId = shortened(item.moduleId)
+  return {
+    deviceId: shortened(item.id ?? item.deviceId),
+    ...(moduleId === '' ? {} : { moduleId }),
+    errorCode: number,
+    errorStatus: isPenstockError(error) ? error.message : 'the operation could not be carried out',
+    operation: shortened(item.importMode),
+  }
+}
+
+/** Whatever was sent, what is told is no longer than an id. */
+function shortened(value: unknown): string {
+  return textOf(value).slice(0, limits.deviceIdBytesMax)
+}
+
+function idOf(item: JsonObject): string {
   return textOf(item.id ?? item.deviceId)
 }
 
-export function textOf(value: unknown): string {
+function textOf(value: unknown): string {
   return typeof value === 'string' ? value : ''
 }
 

@@ -10,7 +10,7 @@ import { derivedKey } from '#control/provisioning/derived-key.ts'
 import { ApiAnswers } from '#infra/testbed/api-answers.ts'
 import { RunningPenstock } from '#infra/testbed/penstock.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
-import { callDigitalTwin, callForSenders, callModels } from './openapi-calls-fixture.ts'
+import { callDigitalTwin, callForSenders, callModels, callTransfers } from './openapi-calls-fixture.ts'
 
 const ownerKey = randomBytes(32).toString('base64')
 const deviceKey = randomBytes(32).toString('base64')
@@ -60,7 +60,8 @@ async function call(method: string, target: string, { body, headers = {}, token 
   const faults = [...answers.faultsOf(method, path, body, answer)]
   // Else a browser may show what was there before, as it does of what has a Last-Modified.
   const mayBeKept = answer.contentType?.startsWith('application/json') || response.headers.has('last-modified')
-  if (method === 'GET' && mayBeKept && response.headers.get('cache-control') !== 'no-store') faults.push('it may be kept')
+  if (method === 'GET' && mayBeKept && response.headers.get('cache-control') !== 'no-store')
+    faults.push('it may be kept')
   return { ...answer, faults, etag: response.headers.get('etag') ?? '' }
 }
 
@@ -394,6 +395,7 @@ test('every operation answers as the document says, with whatever status', { tim
     uploads,
     operators,
     () => callModels(rightly),
+    () => callTransfers(rightly),
     () => callForSenders(rightly, device, module),
     removals,
   ])
