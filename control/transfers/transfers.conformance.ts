@@ -177,7 +177,7 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
       expect(known?.status).toBe('disabled')
     })
 
-    test('an import whose process dies after any commit, or before it, goes on behind the last line that was carried out', async () => {
+    test('an import goes on behind the last line that was carried out, whatever is lost [G-11]', async () => {
       const ids = Array.from({ length: 12 }, (_, index) => `d${String(index).padStart(2, '0')}`)
       fill(ids.map((id) => ({ id, importMode: 'create', tags: { id } })))
       const { id } = await registry.transfers.create(imported)
@@ -207,6 +207,95 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
       }
       expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', done: 12, refused: 0 })
       for (const deviceId of ids) expect((await twinOf(deviceId)).tags).toEqual({ id: deviceId })
+    })
+
+    const failureOf = async (id: string) => (await registry.transfers.get(id)).failure
+
+    test('a line that is longer than a part fails the import, and keeps what came before', async () => {
+      fill([{ id: 'short' }, `{"id":"${'x'.repeat(limits.transferReadBytes)}"}`])
+      const { id } = await registry.transfers.create(imported)
+      await run()
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'failed', done: 1 })
+      expect(await failureOf(id)).toMatch(/^line 2 of devices.txt is longer than/)
+    })
+
+    test('more refusals than the store gathers are blocks of the log, all of them in their order', async () => {
+      const count = 700
+      fill(Array.from({ length: count }, (_, index) => ({ id: `${'x'.repeat(100)}${index}`, importMode: 'update' })))
+      const { id } = await registry.transfers.create(imported)
+      await run()
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', done: 0, refused: count })
+      expect(containers.blocks.size).toBeGreaterThan(1)
+      expect(linesOf('out/importErrors.log').map(({ line }) => line)).toEqual(
+        Array.from({ length: count }, (_, index) => index + 1),
+      )
+    })
+
+    test('a blob that is not there, or is changed while it is read, fails the import with the reason', async () => {
+      const { id: none } = await registry.transfers.create(imported)
+      await run()
+      expect(await failureOf(none)).toBe('there is no devices.txt in the container')
+      fill(
+        Array.from({ length: 9_000 }, (_, index) => ({
+          id: `d${index}`,
+          importMode: 'none',
+          tags: { a: 'x'.repeat(99) },
+        })),
+      )
+      const { id } = await registry.transfers.create(imported)
+      let reads = 0
+      containers.gate = (call) => {
+        if (call.startsWith('read') && ++reads === 2) fill([{ id: 'other' }])
+      }
+      await run()
+      expect([await failureOf(id), reads]).toEqual(['devices.txt was changed', 2])
+      expect(containers.openCount).toBe(0)
+    })
+
+    test('one runs at a time, and the next one once it is done, whoever ran it', async () => {
+      const first = await registry.transfers.create(exported())
+      const second = await registry.transfers.create(exported())
+      const job = await jobs.claim()
+      expect([job?.jobId, await jobs.claim()]).toEqual([first.id, undefined])
+      await database.query('UPDATE penstock.jobs SET leased_until = now() WHERE id = $1', [first.id])
+      await run()
+      expect((await registry.transfers.get(first.id)).status).toBe('completed')
+      await run()
+      expect((await registry.transfers.get(second.id)).status).toBe('completed')
+      expect((await registry.transfers.list(9)).map(({ id }) => id)).toEqual([second.id, first.id])
+      expect(await registry.jobs.list({ type: undefined, status: undefined, after: '' }, 9)).toEqual([])
+    })
+
+    test('one that is cancelled ends between two of its commits, and those that only services of devices see are left alone', async () => {
+      fill(Array.from({ length: 20 }, (_, index) => ({ id: `d${index}` })))
+      const { id } = await registry.transfers.create(imported)
+      await registry.jobs.cancel(id).catch(() => {})
+      expect((await registry.transfers.get(id)).status).toBe('queued')
+      containers.gate = (call) => (call.startsWith('read') ? registry.transfers.cancel(id) : undefined)
+      await run()
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'cancelled', done: 0 })
+      expect(await registry.identities.devicesAfter('', 9)).toEqual([])
+      expect(await jobs.claim()).toBeUndefined()
+      expect((await registry.transfers.read(id))?.transfer.target.sasToken).toBe('sig=secret')
+      await registry.transfers.sweep()
+      expect(await registry.transfers.read(id)).toBeUndefined()
+      await expect(registry.transfers.cancel('none')).rejects.toMatchObject({ code: 'JOB_UNKNOWN' })
+    })
+
+    test('a container that does not answer at first is asked again, and what it refuses ends the job', async () => {
+      let asked = 0
+      containers.gate = (call) => {
+        if (call === 'commit' && ++asked < 3) throw new PenstockError('ENDPOINT_UNAVAILABLE', 'away')
+      }
+      const { id } = await registry.transfers.create(exported())
+      await run()
+      expect([(await registry.transfers.get(id)).status, asked]).toEqual(['completed', 3])
+      containers.gate = () => {
+        throw new PenstockError('ENDPOINT_HELD', 'answered 403')
+      }
+      const { id: refused } = await registry.transfers.create(exported())
+      await run()
+      expect(await failureOf(refused)).toBe('answered 403')
     })
 
     test('an export that is broken off anywhere gives the same blob', async () => {
