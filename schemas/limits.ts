@@ -168,6 +168,13 @@ export const limits = {
   insertBodyBytesMax: 192 * 1024 * 1024,
   /** Records a worker reads ahead for one partition. */
   readBytesMax: 32 * 1024 * 1024,
+  /**
+   * What an endpoint that can't be asked gets as one range, unless it says otherwise: a largest record, and some 20 of the usual ones. It is held decompressed for as
+   * long as the endpoint is away, for each partition, and sent again from its start after a crash.
+   */
+  requestRangeMessagesMax: 65_536,
+  requestRangeBytesMax: 8 * 1024 * 1024,
+  requestRangeBodyBytesMax: 16 * 1024 * 1024,
   /** Bytes a worker reads ahead over all its partitions; each gets its share, at least `recordBytesMax`. */
   workerReadBytesMax: 256 * 1024 * 1024,
   /** Inserts that one worker process runs at once; each may cost ClickHouse a few times `insertBodyBytesMax` of memory. */
@@ -348,6 +355,8 @@ export const limits = {
   selectionCacheBytesMax: 64 * 1024 * 1024,
   /** Blocks that are decompressed at once for routes: as many as libuv's pool has threads. */
   routedBlocksAtOnceMax: 4,
+  /** An endpoint is behind where its records are so much older than the newest one that any endpoint of its router came to: longer than inserts and retries take. */
+  routedBehindMs: 10_000,
   /** `penstock routes explain` reads no longer and no more of the log than this: some millions of messages, beside all that runs. */
   explainMsMax: 10_000,
   explainBytesMax: 256 * 1024 * 1024,
@@ -379,6 +388,7 @@ export function assertLimits(): void {
   assert(limits.insertRowsMax < 1_048_449, 'an insert must stay one ClickHouse block')
   assert(limits.insertBytesMax >= limits.recordBytesMax, 'one record must fit an insert')
   assert(limits.readBytesMax >= limits.insertBytesMax, 'a read must be able to fill an insert')
+  assert(limits.recordMessagesMax <= limits.requestRangeMessagesMax, 'one record must fit a range of requests')
   assert(limits.workerReadBytesMax >= limits.readBytesMax, 'one partition must be able to read ahead fully')
   assert(
     limits.diskLowBytes - limits.diskExhaustedBytes >= workerInsertsBytesMax(),

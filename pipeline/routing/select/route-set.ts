@@ -157,6 +157,11 @@ export class RouteSet {
     return new Set([...this.#rules.values()].flatMap(({ always }) => always))
   }
 
+  /** False if none of a source does: then no record has to be looked into. */
+  get looksAtMessages(): boolean {
+    return [...this.#rules.values()].some(({ looksAtMessages }) => looksAtMessages)
+  }
+
   /** True of an endpoint that gets all messages of a source or none of them, whatever they hold. */
   isDecidedUnseen(endpoint: string): boolean {
     const index = this.endpoints.indexOf(endpoint)
