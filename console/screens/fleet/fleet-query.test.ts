@@ -19,7 +19,7 @@ test('an id that has a quote ends no text', () => {
 test('a fault is told at its place in the condition that was typed', () => {
   const where = ' tags.hall = '
   const query = fleetQuery('pump-', where)
-  const at = query.indexOf(')', query.indexOf('tags'))
+  const at = query.indexOf(')', query.lastIndexOf('tags'))
   const fault = new CallFault(400, 'ArgumentInvalid', `the query cannot be read at character ${at}: expected a name`)
   expect(conditionFault(fault, query, where)).toMatchObject({
     status: 400,
