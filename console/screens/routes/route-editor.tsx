@@ -9,6 +9,7 @@ import { addressOf, go } from '#console/router.ts'
 import { MarkedText } from './marked-text.tsx'
 import { type Route, type Routing, sources, type Verdict, verdictOf, withRoute, writeRouting } from './routes-data.ts'
 import { emptyMessage, Trial } from './trial.tsx'
+import { WriteFault } from './write-fault.tsx'
 
 const fresh: Route = { name: '', source: 'DeviceMessages', condition: 'true', endpointNames: [], isEnabled: true }
 /** So long nobody types, before the condition is looked at. */
@@ -87,7 +88,10 @@ export function RouteEditor(props: {
             />
             Switched on
           </label>
-          <Fault of={save.error ?? error} />
+          <Fault of={error} />
+          <WriteFault of={save} action="I have seen it" onAgain={onDone}>
+            What you wrote is kept. Saved again, it takes the place of what the route is now.
+          </WriteFault>
           <div class="row end">
             <Button kind="quiet" onClick={leave}>
               Cancel
