@@ -80,14 +80,7 @@ export function RouteEditor(props: {
           </Field>
           <Problems condition={route.condition} verdict={verdict} />
           <EndpointChoice routing={routing} route={route} onChange={(endpointNames) => change({ endpointNames })} />
-          <label class="row">
-            <input
-              type="checkbox"
-              checked={route.isEnabled}
-              onChange={(event) => change({ isEnabled: event.currentTarget.checked })}
-            />
-            Switched on
-          </label>
+          <Switch isOn={route.isEnabled} onChange={(isEnabled) => change({ isEnabled })} />
           <Fault of={error} />
           <WriteFault of={save} action="I have seen it" onAgain={onDone}>
             What you wrote is kept. Saved again, it takes the place of what the route is now.
@@ -115,6 +108,15 @@ export function RouteEditor(props: {
         </Dialog>
       )}
     </Page>
+  )
+}
+
+function Switch({ isOn, onChange }: { readonly isOn: boolean; readonly onChange: (isOn: boolean) => void }) {
+  return (
+    <label class="row">
+      <input type="checkbox" checked={isOn} onChange={(event) => onChange(event.currentTarget.checked)} />
+      Switched on
+    </label>
   )
 }
 
