@@ -215,13 +215,9 @@ async function list<Item>(
   check: JsonCheck<Item>,
   textOf: (item: Item) => string,
 ): Promise<void> {
-  let continuation = ''
-  do {
-    const headers = { 'x-ms-continuation': continuation, 'x-ms-max-item-count': '1000' }
-    const answer = await client.call('POST', `/${path}`, { query: '*' }, headers)
-    continuation = answer.headers.get('x-ms-continuation') ?? ''
-    for (const item of await client.checked(listOf(check), answer)) write(textOf(item))
-  } while (continuation !== '')
+  const pageSize = { 'x-ms-max-item-count': '1000' }
+  for await (const item of client.items(listOf(check), 'POST', `/${path}`, { query: '*' }, pageSize))
+    write(textOf(item))
 }
 
 function enrolmentText({ registrationId, enrollmentGroupId, ...enrolment }: EnrolmentLine): string {

@@ -97,7 +97,7 @@ describe('the address of a file', () => {
   const inForm = (blobName: string) => new URLSearchParams({ '': blobName }).toString().slice(1)
   const names = ['a b', 'a+b', 'a b+c', 'ß é', "it's", 'a&b=c', 'logs/a b.txt', '+', ' a', 'a*(b)~!']
 
-  test.each([...names.map((name) => ['d', name]), ['d#1%', 'a b'], ['d+e', 'f+g']] as const)(
+  test.each([...names.map((name) => ['d', name] as const), ['d#1%', 'a b'] as const, ['d+e', 'f+g'] as const])(
     'of %s/%s is good however a client escapes it, and for no other file',
     async (deviceId, name) => {
       const { files, put } = await routed(true, 10)
