@@ -24,6 +24,7 @@
  *   file_notifications (seq)            files that devices uploaded, for services
  *   enrolments (kind, id)               who may register, ids in lower case; documents as provisioning/enrolment-document.ts has them
  *   provisioning ()                     counts changes of enrolment groups and linked hubs, one row
+ *   placement_intents (id, hub, device_id)   devices that a hub may have and no registration says so, until that is settled
  *   registrations (id)                  what became of who registered, ids in lower case
  *   linked_hubs (host_name)             further hubs that devices are sent to
  *   jobs       (id)                     jobs over many devices, with how many of them are how far, and the lease of who runs it
@@ -40,6 +41,7 @@
  */
 import { modelsMigration } from './models-migration.ts'
 import { holdersMigration } from './one-holder.ts'
+import { placementIntentsMigration } from './placement-intents-migration.ts'
 
 /** In their order. */
 export const migrations: readonly (readonly string[])[] = [
@@ -424,4 +426,5 @@ export const migrations: readonly (readonly string[])[] = [
     'ALTER INDEX penstock.twins_tags SET (gin_pending_list_limit = 256)',
     'ALTER INDEX penstock.twins_desired SET (gin_pending_list_limit = 256)',
   ],
+  placementIntentsMigration,
 ]
