@@ -82,7 +82,6 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const shared = sharedBy(options)
   const { clock } = shared
   const tasks = new Set<Promise<void>>()
-  const assigned = new Map<number, Assignment>()
   const offsets = new Map<number, number>()
   const standstills = new Standstills(clock, logger, options.metrics)
   let finish: { resolve: () => void; reject: (error: unknown) => void } = { resolve() {}, reject() {} }
@@ -93,9 +92,6 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const onAssigned = (assignment: Assignment) => {
     const { partition } = assignment
     assert(partition < log.partitionCount, `the log assigns one of its partitions, not ${partition}`)
-    const isFree = assigned.get(partition)?.revoked.aborted ?? true
-    assert(isFree, `partition ${partition} is assigned once it was revoked: two tasks would deliver it [G-2]`)
-    assigned.set(partition, assignment)
     const ended = AbortSignal.any([assignment.revoked, stop.signal])
     const task = runPartition({
       ...shared,
