@@ -8,6 +8,7 @@
  *   sessions   (device_id, module_id)   what a device listens to, kept between its connections; goes with its identity
  *   policies   (name)                   shared access policies with their two keys
  *   authorities (name)                  certificate authorities whose leaves may connect, once verified
+ *   transfers  (job_id)                 exports and imports of all identities; goes with its job
  *   quotas     (device_id)              what single devices may do instead of what the settings say; goes with its device
  *   replays    (id)                     replays of the log into endpoints, those that ended for a week
  *   routing    (revision)               the document of routes in force, one row; secrets are sealed
@@ -40,6 +41,7 @@
  */
 import { modelsMigration } from './models-migration.ts'
 import { holdersMigration } from './one-holder.ts'
+import { transfersMigration } from './transfers-migration.ts'
 
 /** In their order. */
 export const migrations: readonly (readonly string[])[] = [
@@ -424,4 +426,5 @@ export const migrations: readonly (readonly string[])[] = [
     'ALTER INDEX penstock.twins_tags SET (gin_pending_list_limit = 256)',
     'ALTER INDEX penstock.twins_desired SET (gin_pending_list_limit = 256)',
   ],
+  transfersMigration,
 ]

@@ -20,9 +20,9 @@ interface Counted {
 export class CountedRecords {
   readonly #places = new Map<string, Counted>()
 
-  /** @param kind of counting: a record is counted once for each. @returns false if it was counted before. HOT: per record */
-  add({ topic, partition, offset, stamp }: RecordPlace, kind: string): boolean {
-    const key = `${topic}/${partition}/${kind}`
+  /** @param part of the document of routes: a record is counted once for each. @returns false if it was counted before. HOT: per record */
+  add({ topic, partition, offset, stamp }: RecordPlace, part: string): boolean {
+    const key = `${topic}/${partition}/${part}`
     const counted = this.#places.get(key) ?? { next: 0, batches: new Map() }
     const before = counted.batches.get(stamp.edgeId)
     if (!isNew(stamp, before, offset >= counted.next)) return false
