@@ -195,7 +195,7 @@ async function write(
         throw new BlobFault(400, 'InvalidHeaderValue', 'x-ms-blob-type must be BlockBlob')
       await requireAbsence(uploads, grant, request)
       await uploads.put(grant, content)
-      return createdAnswer(await uploads.find(grant))
+      return storedAnswer(uploads, grant)
     case 'block': {
       const blockId = request.query('blockid') ?? ''
       if (!isBlockId(blockId))
@@ -207,10 +207,17 @@ async function write(
       await requireAbsence(uploads, grant, request)
       if (!(await uploads.commit(grant, () => blockIdsOf(content))))
         throw new BlobFault(400, 'InvalidBlockList', 'a block of the list was not put, or was put too long ago')
-      return createdAnswer(await uploads.find(grant))
+      return storedAnswer(uploads, grant)
     default:
       throw new BlobFault(400, 'InvalidQueryParameterValue', 'comp is block or blocklist, or left out')
   }
+}
+
+/** A client lets go of what it was told is stored. */
+async function storedAnswer(uploads: FileUploads, grant: WriteGrant): Promise<HttpAnswer> {
+  const found = await uploads.find(grant)
+  assert(found !== undefined, 'a file that was put is there')
+  return createdAnswer(found)
 }
 
 /** Clients that replace nothing say so. */
