@@ -178,7 +178,12 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
         { line: 12, errorCode: 400_004, errorStatus: expect.stringMatching(/^status/) },
         { line: 13, errorCode: 400_004, errorStatus: expect.stringMatching(/^authentication.type/) },
       ])
-      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', done: 5, refused: 10, percent: 100 })
+      expect(await registry.transfers.get(id)).toMatchObject({
+        status: 'completed',
+        done: 5,
+        refused: 10,
+        percent: 100,
+      })
       expect((await twinOf('new')).tags).toEqual({ hall: 1 })
       expect((await twinOf('known')).desired.value).toEqual({ on: true })
       const known = await registry.identities.get({ deviceId: 'known', moduleId: undefined })
