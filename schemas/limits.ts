@@ -290,6 +290,8 @@ export const limits = {
   credentialBytesMax: 4 * 1024,
   /** Largest accepted token that is cached, to save the check of its signature. Most have about 200 bytes; with the device's credentials 2 KB. */
   tokenKeptBytesMax: 1024,
+  /** Tokens of services whose signature was found good, about 1 KB each: each process of a service has one at a time. */
+  signedTokensMax: 1_000,
   /** Certificates followed from a device's leaf to a registered authority. */
   certificateChainMax: 5,
   /** An edge process reports this often that it is alive, and which devices it heard of. */
