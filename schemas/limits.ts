@@ -7,6 +7,7 @@ import { growthLimits } from './growth-limits.ts'
 import { jobLimits } from './job-limits.ts'
 import { modelLimits } from './model-limits.ts'
 import { readingLimits } from './reading-limits.ts'
+import { routedLimits } from './routed-limits.ts'
 import { senderLimits } from './sender-limits.ts'
 import { twinLimits } from './twin-limits.ts'
 import { uploadLimits } from './upload-limits.ts'
@@ -19,6 +20,7 @@ export const limits = {
   ...consoleLimits,
   ...growthLimits,
   ...readingLimits,
+  ...routedLimits,
   ...senderLimits,
   ...uploadLimits,
   /** Largest device message body; the hub's own limit for device-to-cloud messages. */
@@ -346,30 +348,6 @@ export const limits = {
   enrichmentValueBytesMax: 4 * 1024,
   /** The document of routes as JSON: the largest conditions of all routes, and endpoints with their columns. */
   routingDocumentBytesMax: 1024 * 1024,
-  /** Combinations of a message's properties that a reader of routes remembers, of at most so many bytes: 4 MiB, and what it knows of them. */
-  routedSuffixesMax: 4_096,
-  routedSuffixBytesMax: 1_024,
-  /** Once so many more were met that found no room, all are forgotten: devices have come to send others. */
-  routedSuffixesTurnedAwayMax: 65_536,
-  /** What routes want of the twins of senders, in the memory of a router: some 200 bytes each, so some 300,000. */
-  routedTwinsBytesMax: 64 * 1024 * 1024,
-  /** Twins that a router reads at once, whole: 14 MB where all are of the largest size. */
-  routedTwinsAtOnceMax: 200,
-  /** What a router knows of a twin is read again after so long, though no change was told; and where changes are not told at all. */
-  routedTwinAgeMsMax: 300_000,
-  routedTwinAgeUntoldMsMax: 2_000,
-  /** A router looks so often for changes of twins that are told. */
-  twinChangesLookMs: 100,
-  /** Selections of records that the endpoints of a process share, with their decompressed messages. */
-  selectionCacheBytesMax: 64 * 1024 * 1024,
-  /** Blocks that are decompressed at once for routes: as many as libuv's pool has threads. */
-  routedBlocksAtOnceMax: 4,
-  /** `penstock routes explain` reads no longer and no more of the log than this: some millions of messages, beside all that runs. */
-  explainMsMax: 10_000,
-  explainBytesMax: 256 * 1024 * 1024,
-  /** Messages that it shows of each outcome of a condition, and what of their bodies, properties and parts: as much as people read. */
-  explainedSamplesMax: 10,
-  explainedTextMax: 1024,
 } as const
 
 /** Asserts the relations between limits that the code relies on. */
@@ -395,6 +373,7 @@ export function assertLimits(): void {
   assert(limits.insertRowsMax < 1_048_449, 'an insert must stay one ClickHouse block')
   assert(limits.insertBytesMax >= limits.recordBytesMax, 'one record must fit an insert')
   assert(limits.readBytesMax >= limits.insertBytesMax, 'a read must be able to fill an insert')
+  assert(limits.recordMessagesMax <= limits.requestRangeMessagesMax, 'one record must fit a range of requests')
   assert(limits.workerReadBytesMax >= limits.readBytesMax, 'one partition must be able to read ahead fully')
   assert(
     limits.diskLowBytes - limits.diskExhaustedBytes >= workerInsertsBytesMax(),

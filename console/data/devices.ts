@@ -75,28 +75,68 @@ const fieldsOfIdentity = recordOf<Omit<Identity, 'whole'>>({
 })
 const identity: JsonCheck<Identity> = (value) => ({ ...fieldsOfIdentity(value), whole: document(value) })
 
-export interface TwinPage {
-  readonly twins: readonly Twin[]
+/** What a list shows of a device: `SELECT *` would bring whole twins. */
+export interface ListedDevice {
+  readonly deviceId: string
+  readonly status: string
+  readonly connectionState: string
+  /** Left out: never. */
+  readonly lastActivityTime: string | undefined
+  readonly modelId: string
+  readonly tags: Document
+}
+
+/** To be selected for a `ListedDevice`. */
+export const listedFields = 'deviceId, status, connectionState, lastActivityTime, modelId, tags'
+
+const listedDevice = recordOf<ListedDevice>({
+  deviceId: aText,
+  status: aText,
+  connectionState: aText,
+  lastActivityTime: optional(aText),
+  modelId: aText,
+  tags: document,
+})
+
+export interface QueryPage<Row> {
+  readonly rows: readonly Row[]
   /** Empty on the last page. */
   readonly continuation: string
 }
 
 /** A page of what a query of the hub's language finds. @throws as `json` */
-export async function queryTwins(
+async function queryPage<Row>(
+  check: JsonCheck<Row>,
   query: string,
   countMax: number,
-  continuation: string,
   signal: AbortSignal,
-): Promise<TwinPage> {
+  continuation = '',
+): Promise<QueryPage<Row>> {
   const headers = {
     'x-ms-max-item-count': String(countMax),
     ...(continuation === '' ? {} : { 'x-ms-continuation': continuation }),
   }
   const response = await answerOf('/devices/query', { method: 'POST', body: { query }, headers, signal })
   return {
-    twins: listOf(twin)(await response.json()),
+    rows: listOf(check)(await response.json()),
     continuation: response.headers.get('x-ms-continuation') ?? '',
   }
+}
+
+/** @param query selects `listedFields` @throws as `json` */
+export function queryListed(
+  query: string,
+  countMax: number,
+  continuation: string,
+  signal: AbortSignal,
+): Promise<QueryPage<ListedDevice>> {
+  return queryPage(listedDevice, query, countMax, signal, continuation)
+}
+
+/** The first twin of which a condition is true, in the order of ids; a query, since asking for what is not there is an error to browsers. */
+export async function firstTwin(condition: string, signal: AbortSignal): Promise<Twin | undefined> {
+  const { rows } = await queryPage(twin, `SELECT * FROM devices WHERE ${condition}`, 1, signal)
+  return rows[0]
 }
 
 export interface FleetCount {
@@ -125,10 +165,9 @@ export function pathOf(collection: 'devices' | 'twins', deviceId: string, module
   return moduleId === undefined ? path : `${path}/modules/${encodeURIComponent(moduleId)}`
 }
 
-/** The twin of a device; `undefined` if it is not registered. A query, since asking for what is not there is an error to browsers. */
-export async function findTwin(deviceId: string, signal: AbortSignal): Promise<Twin | undefined> {
-  const { twins } = await queryTwins(`SELECT * FROM devices WHERE deviceId = ${queryText(deviceId)}`, 1, '', signal)
-  return twins[0]
+/** The twin of a device; `undefined` if it is not registered. */
+export function findTwin(deviceId: string, signal: AbortSignal): Promise<Twin | undefined> {
+  return firstTwin(`deviceId = ${queryText(deviceId)}`, signal)
 }
 
 /** A text of the query language: it ends at its quote, and knows no other escape than the other quote. */

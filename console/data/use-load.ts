@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { CallFault } from './call.ts'
 
 /** What a screen knows of something that it asked for. `value` stays while it is asked for again. */
@@ -29,7 +29,8 @@ export function useLoad<T>(
   loader.current = load
   const key = JSON.stringify(keys)
 
-  useEffect(() => {
+  // Asked before the page is drawn, and not after.
+  useLayoutEffect(() => {
     const cancel = new AbortController()
     setLoading(true)
     loader.current(cancel.signal).then(

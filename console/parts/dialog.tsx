@@ -4,7 +4,10 @@ import type { Action } from '#console/data/use-action.ts'
 import { Button } from './button.tsx'
 import { Fault } from './notice.tsx'
 
-/** Asks before something is done. Escape and a click beside it close it. */
+/**
+ * Asks before something is done. Escape and a click beside it close it. Only a dialog that is closed gives the focus back to what had it:
+ * one that is taken away leaves it nowhere.
+ */
 export function Dialog(props: {
   readonly title: string
   readonly action: string
@@ -17,7 +20,12 @@ export function Dialog(props: {
 }) {
   const { title, action, kind = 'primary', isReady = true, does, children, onClose } = props
   const dialog = useRef<HTMLDialogElement>(null)
-  useEffect(() => dialog.current?.showModal(), [])
+  useEffect(() => {
+    const shown = dialog.current
+    shown?.showModal()
+    return () => shown?.close()
+  }, [])
+  const close = (): void => dialog.current?.close()
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes a dialog by itself
     <dialog
@@ -25,7 +33,7 @@ export function Dialog(props: {
       aria-label={title}
       onClose={onClose}
       onClick={(event) => {
-        if (event.target === dialog.current) onClose()
+        if (event.target === dialog.current) close()
       }}
     >
       <form
@@ -38,7 +46,7 @@ export function Dialog(props: {
         {children}
         <Fault of={does.error} />
         <div class="row end">
-          <Button kind="quiet" onClick={onClose}>
+          <Button kind="quiet" onClick={close}>
             Cancel
           </Button>
           <Button type="submit" kind={kind} disabled={!isReady} isBusy={does.isRunning}>

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/a11y/noRedundantRoles: browsers take a role away where the layout is no table
 import type { ComponentChildren } from 'preact'
 import { Empty } from './empty.tsx'
 
@@ -9,7 +10,10 @@ export interface Column<Row> {
   readonly isShort?: boolean
 }
 
-/** A table of what a screen has at hand: pages of servers and tails, so no more than `rowsMax` rows. */
+/**
+ * A table of what a screen has at hand: pages of servers and tails, so no more than `rowsMax` rows. Each part says its role, which it could
+ * lose on a narrow page, where rows are laid out as cards.
+ */
 export function Table<Row>(props: {
   readonly columns: readonly Column<Row>[]
   readonly rows: readonly Row[]
@@ -21,21 +25,21 @@ export function Table<Row>(props: {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys
     <section class="scroll" tabIndex={0} aria-label={label}>
-      <table>
-        <thead>
-          <tr>
+      <table role="table">
+        <thead role="rowgroup">
+          <tr role="row">
             {columns.map(({ title, isNumber }, index) => (
-              <th key={index} scope="col" class={isNumber ? 'number' : ''}>
+              <th key={index} role="columnheader" scope="col" class={isNumber ? 'number' : ''}>
                 {title}
               </th>
             ))}
           </tr>
         </thead>
-        <tbody>
+        <tbody role="rowgroup">
           {rows.slice(0, rowsMax).map((row) => (
-            <tr key={keyOf(row)}>
+            <tr role="row" key={keyOf(row)}>
               {columns.map((column, index) => (
-                <td key={index} class={classOf(column)} data-title={column.title}>
+                <td role="cell" key={index} class={classOf(column)} data-title={column.title}>
                   {column.cell(row)}
                 </td>
               ))}

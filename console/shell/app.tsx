@@ -34,8 +34,21 @@ export function App() {
   )
 }
 
+/** Where a screen goes on to another, what had the focus may be gone: then the next Tab goes on from the new one, and not from the top. */
+function useFocusThatStays(place: string) {
+  const main = useRef<HTMLElement>(null)
+  const shown = useRef(place)
+  useEffect(() => {
+    if (shown.current === place) return
+    shown.current = place
+    if (document.activeElement === document.body) main.current?.focus()
+  }, [place])
+  return main
+}
+
 function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft: () => void }) {
   const { segments, query } = usePlace()
+  const main = useFocusThatStays(segments.join('/'))
   const [first = '', ...rest] = segments
   const current = screenOf(first)
   const nav = useRef<HTMLElement>(null)
@@ -43,6 +56,9 @@ function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft
   useEffect(() => bringToMiddle(nav.current, '[aria-current]'), [first])
   return (
     <div class="shell">
+      <button type="button" class="button skip" onClick={() => main.current?.focus()}>
+        Go to the screen
+      </button>
       <div class="side">
         <a class="brand" href={addressOf([])}>
           <Mark />
@@ -62,7 +78,7 @@ function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft
         </nav>
         <Who session={session} onLeft={onLeft} />
       </div>
-      <main>
+      <main ref={main} tabIndex={-1}>
         {current === undefined ? (
           <Page title="No such screen">
             <Empty title="Nothing is shown under this address" icon="search">

@@ -1,26 +1,15 @@
 /** The settings of one endpoint, as the table of its kind says (`schemas/endpoint-kinds/`). */
-
 import { type DocumentReader, kindOf, pathOf } from '#runtime/document-reader.ts'
 import { type EndpointKind, type EndpointKindTable, endpointKinds } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import type { EndpointField } from '#schemas/endpoint-kinds/field.ts'
-
-export type Values = Readonly<Record<string, unknown>>
-
-/** In the place of a secret in what is shown; written back it means: the one that is kept. */
-export const keptSecret = { isSet: true } as const
-
-const isKeptSecret = (value: unknown): boolean =>
-  typeof value === 'object' && value !== null && (value as { isSet?: unknown }).isSet === true
-
-export const fieldsOf = (kind: EndpointKind): readonly [string, EndpointField][] =>
-  Object.entries<EndpointField>(endpointKinds[kind].fields)
+import { fieldsOf, isGiven, isKeptSecret, type Values, withKeptSecrets } from './endpoint-secrets.ts'
 
 const checkOf = (kind: EndpointKind): EndpointKindTable['check'] => (endpointKinds[kind] as EndpointKindTable).check
 
 /**
- * Checks settings and fills in defaults.
- * @param kept of the endpoint that has this name and kind already, secrets included: one that is not given, or given as `keptSecret`,
- * stays, as long as the endpoint sends to where it did
+ * Checks settings and fills in defaults; `null` stands for the default, and takes a secret away.
+ * @param kept of the endpoint that has this name and kind already, secrets included: one that is left out, or said to be set, stays, as
+ * long as the endpoint sends to where it did
  */
 export function readEndpointSettings(
   reader: DocumentReader,
@@ -29,21 +18,14 @@ export function readEndpointSettings(
   given: Values,
   kept: Values | undefined,
 ): Values {
-  const fields = fieldsOf(kind)
-  const settings: Record<string, unknown> = {}
-  for (const [name, field] of fields) {
+  const read: Record<string, unknown> = {}
+  for (const [name, field] of fieldsOf(kind)) {
     const value = given[name]
-    if (value === undefined || value === null || isKeptSecret(value)) settings[name] = field.default
-    else settings[name] = settingOf(reader, pathOf(path, name), field, value)
+    read[name] = isGiven(value) ? settingOf(reader, pathOf(path, name), field, value) : field.default
   }
-  const isMoved = fields.some(([name, field]) => field.address && !sameJson(kept?.[name], settings[name]))
-  for (const [name, field] of fields) {
-    const isGiven = given[name] !== undefined && given[name] !== null && !isKeptSecret(given[name])
-    const isKept = field.secret === true && !isGiven && kept?.[name] !== undefined
-    if (isKept && !isMoved) settings[name] = kept[name]
-    else if (isKept || isKeptSecret(given[name]))
-      reader.fault(pathOf(path, name), 'must be given again, since the endpoint sends to another place than before')
-    if (field.required && settings[name] === undefined && !isGiven)
+  const settings = withKeptSecrets(reader, path, { kind, given, settings: read, kept })
+  for (const [name, field] of fieldsOf(kind)) {
+    if (field.required && settings[name] === undefined && !isGiven(given[name]))
       reader.fault(pathOf(path, name), `is missing: ${field.meaning}`)
   }
   for (const { field, message } of checkOf(kind)?.(settings) ?? []) reader.fault(pathOf(path, field), message)
@@ -55,7 +37,7 @@ function settingOf(reader: DocumentReader, path: string, field: EndpointField, v
     case 'text':
       return textOf(reader, path, field, value)
     case 'url':
-      return addressOf(reader, path, field.schemes, value)
+      return addressOf(reader, path, field, value)
     case 'integer':
       return reader.integer(path, value, field)
     case 'boolean':
@@ -87,7 +69,12 @@ function textOf(
   return value
 }
 
-function addressOf(reader: DocumentReader, path: string, schemes: readonly string[], value: unknown): unknown {
+function addressOf(
+  reader: DocumentReader,
+  path: string,
+  { schemes, restIn }: EndpointField & { type: 'url' },
+  value: unknown,
+): unknown {
   const expected = schemes.map((scheme) => `${scheme}://host:port`).join(' or ')
   const url = typeof value === 'string' && value.length <= 2_048 && URL.canParse(value) ? new URL(value) : undefined
   if (url === undefined || !schemes.includes(url.protocol.slice(0, -1)) || url.hostname === '')
@@ -95,13 +82,18 @@ function addressOf(reader: DocumentReader, path: string, schemes: readonly strin
   // It would be shown, logged and kept in the clear.
   if (url.username !== '' || url.password !== '')
     return reader.fault(path, 'names a user or password: these have fields of their own')
+  if (/[?#]/.test(value as string))
+    return reader.fault(
+      path,
+      `must end before ? and #: what stands there would be shown${restIn === undefined ? '' : `, and belongs into ${restIn}`}`,
+    )
   return value
 }
 
 function textsOf(
   reader: DocumentReader,
   path: string,
-  { countMax, namePattern }: EndpointField & { type: 'texts' },
+  { countMax, namePattern, secret }: EndpointField & { type: 'texts' },
   value: unknown,
 ): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
@@ -111,6 +103,7 @@ function textsOf(
   for (const [name, text] of entries) {
     if (!namePattern.test(name))
       reader.fault(path, `${JSON.stringify(name.slice(0, 80))} is no name that is allowed here`)
+    if (secret && isKeptSecret(text)) continue
     if (typeof text !== 'string' || hasControlCharacters(text))
       reader.fault(pathOf(path, name), 'a text without control characters is expected')
   }
@@ -133,16 +126,4 @@ function columnOf(reader: DocumentReader, path: string, entry: unknown): unknown
 function hasControlCharacters(text: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
   return /[\0-\x1f\x7f]/.test(text)
-}
-
-const sameJson = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other)
-
-/** As it may be shown: a secret that is set only says so. */
-export function withoutSecrets(kind: EndpointKind, settings: Values): Values {
-  const shown: Record<string, unknown> = {}
-  for (const [name, field] of fieldsOf(kind)) {
-    const value = settings[name]
-    if (value !== undefined) shown[name] = field.secret ? keptSecret : value
-  }
-  return shown
 }

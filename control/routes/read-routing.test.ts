@@ -146,6 +146,20 @@ describe('the document of routes', () => {
     expect(found['endpoints[0].url']).toContain('fields of their own')
   })
 
+  test.each([
+    { ...hook, url: 'https://example.net/in?code=hunter2' },
+    { ...hook, url: 'https://example.net/in#hunter2' },
+    { name: 'table', kind: 'clickhouse', table: 't', url: 'http://example.net/?password=hunter2' },
+    { name: 'rows', kind: 'postgres', user: 'u', table: 't', url: 'postgres://example.net/db?password=hunter2' },
+    { name: 'queue', kind: 'amqp', queue: 'q', url: 'amqps://example.net/?sig=hunter2' },
+    { name: 'stream', kind: 'nats', url: 'tls://example.net/?token=hunter2' },
+    { name: 'topic', kind: 'mqtt', url: 'mqtts://example.net/?password=hunter2' },
+  ])('an address of $kind that goes on behind ? or # is refused, and that not repeated', (endpoint) => {
+    const found = faults({ endpoints: [endpoint] })
+    expect(JSON.stringify(found)).not.toContain('hunter2')
+    expect(found['endpoints[0].url']).toContain('must end before ? and #')
+  })
+
   test('a text with control characters is refused', () => {
     expect(faults({ endpoints: [{ ...hook, authorization: 'a\r\nx: y' }] })['endpoints[0].authorization']).toBeDefined()
     expect(faults({ endpoints: [{ ...hook, headers: { x: 'a\nb' } }] })['endpoints[0].headers.x']).toBeDefined()
@@ -217,6 +231,24 @@ describe('secrets of endpoints', () => {
     })
   })
 
+  test('go where null takes their place', () => {
+    expect(read({ endpoints: [{ ...hook, secret: null }] }, kept).endpoints[0]?.settings.secret).toBeUndefined()
+    const moved = { ...hook, url: 'https://elsewhere.example/', secret: null }
+    expect(read({ endpoints: [moved] }, kept).endpoints[0]?.settings.secret).toBeUndefined()
+  })
+
+  test('what comes behind an address is one, and where it changes the others must be given again', () => {
+    const both = read({ endpoints: [{ ...hook, urlRest: '?code=hunter2', secret }] })
+    expect(JSON.stringify(shownRouting(both))).not.toContain('hunter2')
+    expect(read(shownRouting(both), both)).toEqual(both)
+    const again = expect.stringContaining('again')
+    expect(faults({ endpoints: [{ ...hook, urlRest: '?code=other' }] }, both)).toEqual({ 'endpoints[0].secret': again })
+    expect(faults({ endpoints: [{ ...hook, url: 'https://attacker.example/' }] }, both)).toEqual({
+      'endpoints[0].urlRest': again,
+      'endpoints[0].secret': again,
+    })
+  })
+
   test('a refused one is not repeated', () => {
     expect(JSON.stringify(faults({ endpoints: [{ ...hook, secret: 'not base64!' }] }))).not.toContain('not base64!')
   })
@@ -224,5 +256,46 @@ describe('secrets of endpoints', () => {
   test('an endpoint does not change its kind', () => {
     const other = { name: 'hook', kind: 'file', folder: '/tmp/x' }
     expect(faults({ endpoints: [other] }, kept)['endpoints[0].kind']).toContain('another name')
+  })
+})
+
+describe('secrets with names of their own, such as headers', () => {
+  const given = { ...hook, headers: JSON.parse('{"X-Key":"hunter2","__proto__":"hunter3"}') }
+  const kept = read({ endpoints: [given] })
+  const headersOf = (endpoint: object) => read({ endpoints: [endpoint] }, kept).endpoints[0]?.settings.headers
+
+  test('are shown by their names', () => {
+    const shown = JSON.stringify(shownRouting(kept))
+    expect(shown).not.toContain('hunter')
+    expect(shown).toContain('"headers":{"X-Key":{"isSet":true},"__proto__":{"isSet":true}}')
+  })
+
+  test('stay where what was shown is written back, and where all are left out', () => {
+    expect(read(JSON.parse(JSON.stringify(shownRouting(kept))), kept)).toEqual(kept)
+    expect(headersOf(hook)).toEqual(given.headers)
+  })
+
+  test('come, change and go one by one', () => {
+    const isSet = { isSet: true }
+    expect(headersOf({ ...hook, headers: { 'X-Key': isSet, 'X-More': 'hunter4' } })).toEqual({
+      'X-Key': 'hunter2',
+      'X-More': 'hunter4',
+    })
+    expect(headersOf({ ...hook, headers: { 'X-Key': 'hunter5' } })).toEqual({ 'X-Key': 'hunter5' })
+    expect(headersOf({ ...hook, headers: {} })).toEqual({})
+    expect(headersOf({ ...hook, headers: null })).toBeUndefined()
+  })
+
+  test('of a name that is not there, or of an endpoint that sends elsewhere, are not to be had', () => {
+    const again = expect.stringContaining('again')
+    const asked = (name: string) => ({ headers: { [name]: { isSet: true } } })
+    expect(faults({ endpoints: [{ ...hook, ...asked('constructor') }] }, kept)).toEqual({
+      'endpoints[0].headers.constructor': again,
+    })
+    const moved = { ...hook, url: 'https://attacker.example/' }
+    expect(faults({ endpoints: [{ ...moved, ...asked('X-Key') }] }, kept)).toEqual({
+      'endpoints[0].headers.X-Key': again,
+    })
+    expect(faults({ endpoints: [moved] }, kept)).toEqual({ 'endpoints[0].headers': again })
   })
 })

@@ -27,7 +27,8 @@ import {
   routingNamePattern,
   routingSources,
 } from '#schemas/routing/routing.ts'
-import { readEndpointSettings, type Values, withoutSecrets } from './endpoint-settings.ts'
+import { type Values, withoutSecrets } from './endpoint-secrets.ts'
+import { readEndpointSettings } from './endpoint-settings.ts'
 import { startingPointOf, startMsOf } from './starting-point.ts'
 
 export interface RoutingReading {

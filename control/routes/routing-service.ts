@@ -11,7 +11,7 @@ import type {
   RoutingDocument,
   RoutingSource,
 } from '#schemas/routing/routing.ts'
-import type { Values } from './endpoint-settings.ts'
+import type { Values } from './endpoint-secrets.ts'
 import { readRouting, shownRouting } from './read-routing.ts'
 import { ReplayService } from './replay-service.ts'
 import type { CheckDocument, RouterReport, RoutingStore } from './routes.ts'

@@ -11,7 +11,7 @@ import { makePrivateFolder, replacePrivateFile } from '#runtime/private-files.ts
 import { isEndpointKind } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import type { EndpointDocument, RoutingDocument } from '#schemas/routing/routing.ts'
-import { fieldsOf } from './endpoint-settings.ts'
+import { type Values, withEachSecret, withoutParameters } from './endpoint-secrets.ts'
 
 const prefix = 'sealed:1:'
 const nonceBytes = 12
@@ -80,20 +80,28 @@ function textOf(file: string): string | undefined {
 
 /** The document as it is kept: every secret sealed. */
 export function sealed(document: RoutingDocument, key: SecretsKey): RoutingDocument {
-  return { ...document, endpoints: document.endpoints.map((each) => withSecrets(each, key.seal.bind(key))) }
+  const seal = ({ name, kind, settings }: EndpointDocument): Values =>
+    withEachSecret(kind, settings, (place, secret) => key.seal(`${name}.${place}`, String(secret)))
+  return { ...document, endpoints: document.endpoints.map((each) => ({ ...each, settings: seal(each) })) }
 }
 
-/** The document as routers use it. @throws ROUTING_SECRETS_UNREADABLE */
+/**
+ * The document as routers use it. What lies plain was no secret when it was written; it is sealed once the next document is.
+ * @throws ROUTING_SECRETS_UNREADABLE
+ */
 export function opened(document: RoutingDocument, key: SecretsKey): RoutingDocument {
-  return { ...document, endpoints: document.endpoints.map((each) => withSecrets(each, key.open.bind(key))) }
+  const open = ({ name, kind, settings }: EndpointDocument): Values =>
+    withoutParameters(
+      kind,
+      withEachSecret(kind, settings, (place, secret) =>
+        isSealed(secret) ? key.open(`${name}.${place}`, secret) : secret,
+      ),
+    )
+  return {
+    ...document,
+    // One of a newer program may be of a kind that is not known here.
+    endpoints: document.endpoints.map((each) => (isEndpointKind(each.kind) ? { ...each, settings: open(each) } : each)),
+  }
 }
 
-function withSecrets(endpoint: EndpointDocument, change: (place: string, text: string) => string): EndpointDocument {
-  const settings: Record<string, unknown> = { ...endpoint.settings }
-  const fields = isEndpointKind(endpoint.kind) ? fieldsOf(endpoint.kind) : []
-  for (const [name, { secret }] of fields) {
-    const value = settings[name]
-    if (secret && typeof value === 'string') settings[name] = change(`${endpoint.name}.${name}`, value)
-  }
-  return { ...endpoint, settings }
-}
+const isSealed = (secret: unknown): secret is string => typeof secret === 'string' && secret.startsWith('sealed:')

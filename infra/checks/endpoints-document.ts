@@ -41,7 +41,7 @@ function allowed(field: EndpointField): string {
     case 'choice':
       return field.choices.join(', ')
     case 'texts':
-      return `an object of texts, at most ${field.countMax}`
+      return `an object of texts, at most ${field.countMax}${field.secret ? ', shown by their names only' : ''}`
     case 'columns':
       return `a list of \`{name, type, expression}\`, at most ${field.countMax}`
   }

@@ -31,10 +31,10 @@ test('what comes, goes and changes is named', () => {
 test('a secret is only said to be given', () => {
   const written = {
     endpoints: [
-      { ...endpoint, secret: 'hunter2' },
+      { ...endpoint, secret: 'hunter2', headers: { 'X-Key': 'hunter4', 'X-Site': { isSet: true } } },
       { ...endpoint, name: 'new', secret: 'hunter3' },
     ],
   }
-  expect(givenSecrets(document, written)).toEqual(['~ endpoints.a.secret: given'])
+  expect(givenSecrets(document, written)).toEqual(['~ endpoints.a.secret: given', '~ endpoints.a.headers.X-Key: given'])
   expect(givenSecrets(document, document)).toEqual([])
 })

@@ -69,9 +69,15 @@ export function givenSecrets(current: unknown, written: unknown): string[] {
     const { kind } = endpoint
     if (!there.has(name) || !isEndpointKind(kind)) return []
     return Object.entries<EndpointField>(endpointKinds[kind].fields)
-      .filter(([field, { secret }]) => secret && typeof endpoint[field] === 'string')
-      .map(([field]) => `~ endpoints.${name}.${field}: given`)
+      .filter(([, { secret }]) => secret)
+      .flatMap(([field]) => textsIn(field, endpoint[field]).map((place) => `~ endpoints.${name}.${place}: given`))
   })
+}
+
+/** Places of the texts of a field: itself, or each entry of an object of them. */
+function textsIn(place: string, value: unknown): string[] {
+  if (typeof value === 'string') return [place]
+  return Object.entries(objectOf(value)).flatMap(([name, entry]) => textsIn(`${place}.${name}`, entry))
 }
 
 function withoutName(entry: Entry): Entry {

@@ -9,18 +9,19 @@ import type { BuiltConsole } from './built-console.ts'
 const script = 'export const answer = 42\n'
 const built: BuiltConsole = {
   sources: 'x',
-  page: '<!doctype html>',
+  page: '<head></head>',
+  screens: { fleet: ['fleet-1.js'] },
   assets: [{ name: 'main-1.js', type: 'text/javascript', packed: gzipSync(script).toString('base64') }],
 }
 
 type Handle = (request: HttpRequest) => HttpAnswer
 
 /** What a client with these headers is answered. */
-function ask(pattern: string, headers: Readonly<Record<string, string>>): HttpAnswer {
+function ask(pattern: string, headers: Readonly<Record<string, string>>, path = '/console/'): HttpAnswer {
   const handlers = new Map<string, Handle>()
   const router = { route: ({ pattern, handle }: { pattern: string; handle: Handle }) => handlers.set(pattern, handle) }
   routeAssets(router as unknown as HttpRouter, built)
-  const request = { header: (name: string) => headers[name] ?? '', parameter: () => 'main-1.js' }
+  const request = { header: (name: string) => headers[name] ?? '', parameter: () => 'main-1.js', path }
   return handlers.get(pattern)?.(request as unknown as HttpRequest) as HttpAnswer
 }
 
@@ -36,4 +37,12 @@ test.each([
   expect(String(plain.body)).toBe(text)
   const etag = plain.headers?.ETag ?? ''
   expect(ask(pattern, { 'if-none-match': etag })).toMatchObject({ status: 304, headers: { ETag: etag } })
+})
+
+test('the page of a screen names its scripts, so that they are asked for at once; any other page does not', () => {
+  const named = (path: string) => String(ask('/console/*', {}, path).body)
+  expect(named('/console/fleet/pump-1')).toBe(
+    '<head><link rel="modulepreload" href="/console/assets/fleet-1.js">\n</head>',
+  )
+  for (const path of ['/console/', '/console/fleetx', '/console/constructor']) expect(named(path)).toBe(built.page)
 })

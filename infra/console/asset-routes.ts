@@ -3,7 +3,7 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { type HttpAnswer, textAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
-import type { BuiltConsole } from './built-console.ts'
+import { type BuiltConsole, preloadsOf } from './built-console.ts'
 import { consoleNote } from './console-note.ts'
 
 /**
@@ -70,7 +70,11 @@ class KeptText {
  */
 export function routeAssets(router: HttpRouter, built: BuiltConsole | undefined): void {
   const note = consoleNote('missing') ?? ''
-  const page = built && new KeptText(gzipSync(built.page), 'text/html', 'no-cache')
+  const pageWith = (scripts: readonly string[]): KeptText | undefined =>
+    built &&
+    new KeptText(gzipSync(built.page.replace('</head>', `${preloadsOf(scripts)}</head>`)), 'text/html', 'no-cache')
+  const page = pageWith([])
+  const pages = new Map(Object.entries(built?.screens ?? {}).map(([segment, scripts]) => [segment, pageWith(scripts)]))
   const assets = new Map(
     built?.assets.map(({ name, type, packed }) => [
       name,
@@ -85,7 +89,9 @@ export function routeAssets(router: HttpRouter, built: BuiltConsole | undefined)
   router.route({
     method: 'GET',
     pattern: '/console/*',
-    handle: (request) => page?.answer(request) ?? textAnswer(503, `${note}\n`, securityHeaders),
+    handle: (request) =>
+      (pages.get(request.path.split('/')[2] ?? '') ?? page)?.answer(request) ??
+      textAnswer(503, `${note}\n`, securityHeaders),
   })
   router.route({
     method: 'GET',

@@ -60,6 +60,17 @@ describe('the console that is built', () => {
     }
   })
 
+  test("names every screen's scripts for its address, and none twice", () => {
+    const { screens = {}, page = '' } = readBuiltConsole() ?? {}
+    expect(Object.keys(screens)).toHaveLength(screenFiles().length)
+    expect(Object.keys(screens)).toEqual(expect.arrayContaining(['', 'fleet', 'load-tests']))
+    for (const file of screenFiles()) {
+      const own = Object.values(screens).find((scripts) => scripts.includes(file)) ?? []
+      const atOnce = [...loadedBy(file)].filter((name) => !page.includes(name))
+      expect(new Set(own), file).toEqual(new Set(atOnce))
+    }
+  })
+
   test('has no script or style in its page, and names nothing of another origin', () => {
     const page = readBuiltConsole()?.page ?? ''
     expect(page).not.toMatch(/<script(?![^>]* src=)|<style|style=|\bon\w+=/)

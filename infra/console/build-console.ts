@@ -3,8 +3,16 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import type esbuild from 'esbuild'
 import { palette } from '#loadtest/report/style.ts'
-import { type Asset, type BuiltConsole, projectRoot, readBuiltConsole, writeBuiltConsole } from './built-console.ts'
+import {
+  type Asset,
+  type BuiltConsole,
+  preloadsOf,
+  projectRoot,
+  readBuiltConsole,
+  writeBuiltConsole,
+} from './built-console.ts'
 
 /** What became of the wish for a console that is as its sources are. */
 export type Freshness = 'fresh' | 'built' | 'old' | 'missing'
@@ -45,7 +53,7 @@ function filesOf(folder: string): string[] {
     .flatMap((entry) => (entry.isDirectory() ? filesOf(join(folder, entry.name)) : [join(folder, entry.name)]))
 }
 
-async function bundled(bundler: typeof import('esbuild'), sources: string): Promise<BuiltConsole> {
+async function bundled(bundler: typeof esbuild, sources: string): Promise<BuiltConsole> {
   try {
     const { outputFiles, metafile } = await bundler.build({
       absWorkingDir: projectRoot,
@@ -73,17 +81,36 @@ async function bundled(bundler: typeof import('esbuild'), sources: string): Prom
       const packed = gzipSync(contents, { level: 9 }).toString('base64')
       return { name: basename(path), type: typeOf(path), packed }
     })
-    const main = Object.entries(metafile.outputs).find(([path]) => /^main-\w+\.js$/.test(basename(path)))
-    const atOnce = main?.[1].imports.filter(({ kind }) => kind === 'import-statement') ?? []
-    const page = pageOf(
-      assets,
-      atOnce.map(({ path }) => basename(path)),
-    )
-    return { sources, assets, page }
+    const main = Object.keys(metafile.outputs).find((path) => /^main-\w+\.js$/.test(basename(path))) ?? ''
+    const atOnce = scriptsOf(metafile, main).slice(1)
+    return { sources, assets, page: pageOf(assets, atOnce), screens: screensOf(metafile, atOnce) }
   } finally {
     await bundler.stop()
   }
 }
+
+/** A script and what it imports, directly or not, by name. */
+function scriptsOf({ outputs }: esbuild.Metafile, path: string): string[] {
+  const found = new Set([path])
+  for (const each of found)
+    for (const { kind, path: other } of outputs[each]?.imports ?? []) if (kind === 'import-statement') found.add(other)
+  return [...found].map((each) => basename(each))
+}
+
+/** @param atOnce what every page names already */
+function screensOf(metafile: esbuild.Metafile, atOnce: readonly string[]): Record<string, readonly string[]> {
+  const screens: Record<string, readonly string[]> = {}
+  for (const [path, { entryPoint = '' }] of Object.entries(metafile.outputs)) {
+    const [, name] = /^console\/screens\/([\w-]+)\/\1-screen\.tsx$/.exec(entryPoint) ?? []
+    if (name === undefined) continue
+    const own = scriptsOf(metafile, path).filter((each) => !atOnce.includes(each))
+    screens[name === firstScreen ? '' : name] = own
+  }
+  return screens
+}
+
+/** Its address has no segment. */
+const firstScreen = 'first-minute'
 
 function typeOf(path: string): Asset['type'] {
   if (path.endsWith('.js')) return 'text/javascript'
@@ -106,8 +133,7 @@ function pageOf(assets: readonly Asset[], atOnce: readonly string[]): string {
 <link rel="icon" href="data:image/svg+xml,${encodeURIComponent(icon)}">
 <link rel="stylesheet" href="${named(/^main-\w+\.css$/)}">
 <script type="module" src="${named(/^main-\w+\.js$/)}"></script>
-${atOnce.map((name) => `<link rel="modulepreload" href="/console/assets/${name}">`).join('\n')}
-</head>
+${preloadsOf(atOnce)}</head>
 <body><div id="console"></div><noscript>The console needs JavaScript.</noscript></body>
 </html>
 `

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { aText, listOf, oneOf, recordOf } from '#runtime/json-check.ts'
+import { aText, listOf, mapOf, oneOf, recordOf } from '#runtime/json-check.ts'
 import { replacePrivateFile } from '#runtime/private-files.ts'
 
 /** One text that the page asks for, under a name that changes with its content. */
@@ -20,12 +20,20 @@ export interface BuiltConsole {
   readonly sources: string
   /** The page that loads the rest. */
   readonly page: string
+  /** Scripts that a screen is made of, by the first segment of its address: a page of that address names them, too. */
+  readonly screens: Readonly<Record<string, readonly string[]>>
   readonly assets: readonly Asset[]
+}
+
+/** Asks for scripts at once, and not only when those before them have been read. */
+export function preloadsOf(scripts: readonly string[]): string {
+  return scripts.map((name) => `<link rel="modulepreload" href="/console/assets/${name}">\n`).join('')
 }
 
 const builtConsole = recordOf<BuiltConsole>({
   sources: aText,
   page: aText,
+  screens: mapOf(listOf(aText)),
   assets: listOf(
     recordOf<Asset>({ name: aText, type: oneOf('text/javascript', 'text/css', 'application/json'), packed: aText }),
   ),

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { openRouting, type Routing } from '#control/open-routing.ts'
 import { type ReplayReport, type RouterReport, reportMs } from '#control/routes/routes.ts'
+import { SelectionTurns } from '#pipeline/routing/select/selection-turns.ts'
 import { openDeadLetterBox } from '#pipeline/workers/dead-letters/dead-letter-box.ts'
 import { Replays } from '#pipeline/workers/routed/replays.ts'
 import type { RoutedLog } from '#pipeline/workers/routed/routed-log.ts'
@@ -97,6 +98,7 @@ async function openBasis(settings: Settings, logger: Logger) {
     topicPrefix: settings.topicPrefix,
     hubName: hubName.trim(),
     interpreted: settings.routesInterpreted === 'yes',
+    turns: new SelectionTurns(),
     open: endpointOpener(settings, hubName.trim()),
     deadLetters: openDeadLetterBox({ log: deadLetterLog, warehouse, logger }),
     logger,

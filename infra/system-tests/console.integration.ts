@@ -412,7 +412,7 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     const content = `document.querySelector('.editor')?.shadowRoot?.querySelector('.cm-content')`
     await expect.poll(() => page.evaluate(`${content} !== undefined`), { timeout: 30_000, interval: 50 }).toBe(true)
     await page.evaluate(`${content}.focus()`)
-    await page.pressWithCtrl('a')
+    await page.press('a', 'Ctrl')
     await page.type(statement)
   }
   const inEditor = (page: PageForTests, selector: string) =>
@@ -460,10 +460,10 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     await shows(page, 'penstock.telemetry')
     await page.evaluate(`document.querySelector('.editor').shadowRoot.querySelector('.cm-content').focus()`)
     // The cursor stands in the first one.
-    await page.pressWithCtrl('Enter')
+    await page.press('Enter', 'Ctrl')
     await shows(page, /first\s/)
     await write(page, "SELECT 1;\n\nSELECT 'ü' AS a b FROM penstock.telemetry")
-    await page.pressWithCtrl('Enter')
+    await page.press('Enter', 'Ctrl')
     await shows(page, 'ClickHouse says, of line 3, column 17')
     expect(await inEditor(page, '.cm-fault')).toEqual(['b'])
     await write(page, 'SELECT 1 +')

@@ -60,7 +60,8 @@ async function call(method: string, target: string, { body, headers = {}, token 
   const faults = [...answers.faultsOf(method, path, body, answer)]
   // Else a browser may show what was there before, as it does of what has a Last-Modified.
   const mayBeKept = answer.contentType?.startsWith('application/json') || response.headers.has('last-modified')
-  if (method === 'GET' && mayBeKept && response.headers.get('cache-control') !== 'no-store') faults.push('it may be kept')
+  if (method === 'GET' && mayBeKept && response.headers.get('cache-control') !== 'no-store')
+    faults.push('it may be kept')
   return { ...answer, faults, etag: response.headers.get('etag') ?? '' }
 }
 

@@ -18,6 +18,14 @@ export interface PageAnswer {
   readonly status: number
 }
 
+export interface AccessibleNode {
+  readonly id: string
+  /** Empty: it is the page. */
+  readonly parentId: string
+  readonly role: string
+  readonly name: string
+}
+
 /** A page that has loaded. */
 export interface PageForTests {
   /** Everything it asked for, itself first. */
@@ -30,8 +38,10 @@ export interface PageForTests {
   evaluate(expression: string): Promise<unknown>
   /** Types into what has the focus, as a keyboard does. */
   type(text: string): Promise<void>
-  /** Presses Ctrl and a letter, or `Enter`. */
-  pressWithCtrl(key: string): Promise<void>
+  /** Presses a letter, or one of `keyCodes`. */
+  press(key: string, held?: 'Ctrl' | 'Shift'): Promise<void>
+  /** What is read of the page to who does not see it: everything that is not ignored, parents before children. */
+  accessible(): Promise<readonly AccessibleNode[]>
   /** PNG of the whole page. */
   screenshot(): Promise<Buffer>
   /** A browser holds few connections to a server; pages that stream keep theirs until they are closed. */
@@ -144,6 +154,8 @@ async function openPage(channel: DevTools, { url, theme, width }: PageOptions): 
   for (const domain of ['Network', 'Runtime', 'Log', 'Page']) await send(`${domain}.enable`)
   await send('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: theme }] })
   await send('Emulation.setDeviceMetricsOverride', { width, height: 900, deviceScaleFactor: 1, mobile: false })
+  // Keys go to the page, also while another one is in front.
+  await send('Emulation.setFocusEmulationEnabled', { enabled: true })
   await send('Page.navigate', { url })
   await loaded
   return {
@@ -161,10 +173,11 @@ async function openPage(channel: DevTools, { url, theme, width }: PageOptions): 
     async type(text) {
       await send('Input.insertText', { text })
     },
-    async pressWithCtrl(key) {
-      const code = key.length === 1 ? key.toUpperCase().charCodeAt(0) : 13
-      const event = { key, code: key.length === 1 ? `Key${key.toUpperCase()}` : key, windowsVirtualKeyCode: code }
-      for (const type of ['rawKeyDown', 'keyUp']) await send('Input.dispatchKeyEvent', { type, modifiers: 2, ...event })
+    async press(key, held) {
+      for (const event of keyEvents(key, held)) await send('Input.dispatchKeyEvent', event)
+    },
+    async accessible() {
+      return accessibleNodes((await send('Accessibility.getFullAXTree')).nodes as readonly Fields[])
     },
     async screenshot() {
       const { data } = await send('Page.captureScreenshot', { captureBeyondViewport: true })
@@ -174,4 +187,36 @@ async function openPage(channel: DevTools, { url, theme, width }: PageOptions): 
       await channel.send('Target.closeTarget', { targetId })
     },
   }
+}
+
+const keyCodes: Readonly<Record<string, number>> = { Tab: 9, Enter: 13, Escape: 27 }
+
+function keyEvents(key: string, held: 'Ctrl' | 'Shift' | undefined): Fields[] {
+  const code = keyCodes[key] ?? key.toUpperCase().charCodeAt(0)
+  const modifiers = held === undefined ? 0 : held === 'Ctrl' ? 2 : 8
+  const event = { key, code: key in keyCodes ? key : `Key${key.toUpperCase()}`, windowsVirtualKeyCode: code, modifiers }
+  // Without its text Enter presses no button.
+  const isWritten = key === 'Enter' && held === undefined
+  return [
+    { type: isWritten ? 'keyDown' : 'rawKeyDown', ...event, ...(isWritten && { text: '\r' }) },
+    { type: 'keyUp', ...event },
+  ]
+}
+
+/** Without those that are ignored: their children are those of the next one above. */
+function accessibleNodes(nodes: readonly Fields[]): AccessibleNode[] {
+  const byId = new Map(nodes.map((node) => [String(node.nodeId), node]))
+  const parentOf = ({ parentId }: Fields): string => {
+    const parent = byId.get(String(parentId))
+    return parent?.ignored ? parentOf(parent) : String(parentId ?? '')
+  }
+  const textOf = (value: unknown): string => String((value as Fields | undefined)?.value ?? '')
+  return nodes
+    .filter(({ ignored }) => !ignored)
+    .map((node) => ({
+      id: String(node.nodeId),
+      parentId: parentOf(node),
+      role: textOf(node.role),
+      name: textOf(node.name),
+    }))
 }

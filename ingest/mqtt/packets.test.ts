@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import mqttPacket from 'mqtt-packet'
 import { expect, test } from 'vitest'
 import { PenstockError } from '#schemas/errors.ts'
@@ -14,4 +15,10 @@ test('a DISCONNECT tells its reason only within the Maximum Packet Size of the c
   expect(disconnectPacket(error, full.length)).toEqual(full)
   expect(disconnectPacket(error, full.length - 1)?.toString('hex')).toBe('e0018e')
   expect.assertions(4)
+})
+
+test('a packet that is made lays no table of numbers by', () => {
+  const { cache } = createRequire(import.meta.url)('mqtt-packet/numbers') as { cache: object }
+  disconnectPacket(new PenstockError('INGEST_TAKE_OVER', 'a newer connection took over'), 1_000)
+  expect(Object.keys(cache)).toEqual([])
 })

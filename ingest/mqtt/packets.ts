@@ -123,4 +123,7 @@ function unsupportedVersionConnack(level: number): Buffer {
 
 export const pingResponse: Uint8Array = Buffer.from([0xd0, 0])
 
+// Else the first packet that is made lays 65,536 buffers by, one for each number of two bytes: 6 MB and some milliseconds.
+mqttPacket.writeToStream.cacheNumbers = false
+
 export { mqttPacket }

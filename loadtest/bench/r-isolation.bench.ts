@@ -1,7 +1,7 @@
 /**
  * Isolation [G-10]: at half load, one endpoint is dead and one takes a hundredth of what it is to get. The default table and a third endpoint, another
- * table, are measured beside them and alone, in turn. Reach: their rate and p99 are at most 10 % off. Afterwards both are back, and get
- * everything.
+ * table, are measured beside them, beside both in health, which shows what their route costs, and alone, in turn. Reach: their rate and p99 are at most
+ * 10 % off. Afterwards both are back, and get everything.
  */
 import { createServer, type Server } from 'node:http'
 import { assertClean } from '#loadtest/ledger/reconcile.ts'
@@ -24,6 +24,11 @@ const messagesPerRequest = 10
 const lookMs = 100
 /** Below the time that the endpoint waits for an answer. */
 const answerMsMax = 8_000
+
+/** Nobody else; two endpoints that take what comes; the same two, one dead and one slow. */
+type Phase = 'alone' | 'healthy' | 'beside'
+
+const phases: readonly Phase[] = ['alone', 'healthy', 'beside']
 
 const figures = [
   'default table, rows/s',
@@ -111,21 +116,29 @@ async function bench(): Promise<void> {
   for (let round = 0; round < args.rounds; round++) {
     const perSecond = (await saturated(`risor${round}`, Math.min(args.seconds, saturatingSecondsMax))) / 2
     record.add('half load, messages/s', perSecond)
-    const phases = [false, true] as const
-    for (const isBeside of round % 2 === 0 ? phases : [...phases].reverse())
-      await measure(isBeside, `riso${isBeside ? 'b' : 'a'}${round}`, Math.floor(perSecond), args.seconds, record)
+    for (const phase of round % 2 === 0 ? phases : [...phases].reverse())
+      await measure(phase, `riso${phase[0]}${round}`, Math.floor(perSecond), args.seconds, record)
   }
-  const ratios = figures.map((figure) => record.median(`beside: ${figure}`) / record.median(`alone: ${figure}`))
-  const text = figures.map(
-    (figure, index) =>
-      `${figure.replace(/,? (rows\/s|ms)$/, '')}${figure.endsWith('ms') ? '' : ' rate'} ${ratios[index]?.toFixed(2)}`,
-  )
+  const ratios = figures.map((figure) => ratioOf(record, 'beside', figure))
   const isReached = ratios.every((ratio, index) => (figures[index]?.endsWith('ms') ? ratio <= 1.1 : ratio >= 0.9))
   record.finish(
-    `**Beside ÷ alone: ${text.join(', ')} (reach: within 10 %; ${isReached ? 'reached' : 'not reached'}). After recovery both endpoints had everything.**`,
+    `**Beside ÷ alone: ${ratiosText(record, 'beside')} (reach: within 10 %; ${isReached ? 'reached' : 'not reached'}). Beside both in health ÷ alone: ${ratiosText(record, 'healthy')}. After recovery both endpoints had everything.**`,
     '100 connections, QoS 1, 48-byte JSON, half of what both tables store of a load that saturates. A third endpoint gets every message into another table; one device’s go to a webhook where nobody listens and to one that takes 1 % of them. Everything on all CPUs.',
     args,
   )
+}
+
+function ratioOf(record: BenchRecord, phase: Phase, figure: string): number {
+  return record.median(`${phase}: ${figure}`) / record.median(`alone: ${figure}`)
+}
+
+function ratiosText(record: BenchRecord, phase: Phase): string {
+  const ratio = (figure: string) => ratioOf(record, phase, figure).toFixed(2)
+  return figures
+    .map(
+      (figure) => `${figure.replace(/,? (rows\/s|ms)$/, '')}${figure.endsWith('ms') ? '' : ' rate'} ${ratio(figure)}`,
+    )
+    .join(', ')
 }
 
 /** Rows a second that both tables get of a load that saturates, until the slower one has its last: more would be acknowledged. */
@@ -143,24 +156,21 @@ async function saturated(run: string, seconds: number): Promise<number> {
 const all = { name: 'all', endpointNames: ['third'] }
 const third = { name: 'third', kind: 'clickhouse', database: 'own', table: 'third' }
 
-async function measure(
-  isBeside: boolean,
-  run: string,
-  rate: number,
-  seconds: number,
-  record: BenchRecord,
-): Promise<void> {
+async function measure(phase: Phase, run: string, rate: number, seconds: number, record: BenchRecord): Promise<void> {
   const routed = await startRouted(undefined)
   const [dead, slow] = [new Receiver(await freePort()), new Receiver(await freePort())]
-  slow.perSecond = Math.max(1, rate / loadDefaults.connections / 100)
+  if (phase === 'beside') slow.perSecond = Math.max(1, rate / loadDefaults.connections / 100)
+  if (phase === 'healthy') await dead.start()
   await slow.start()
   try {
-    await routed.route(isBeside ? besides(run, dead, slow) : { routes: [all], endpoints: [third] })
+    await routed.route(phase === 'alone' ? { routes: [all], endpoints: [third] } : besides(run, dead, slow))
     const figured = await underLoad(routed, { run, rate, seconds })
     Object.values(figured).forEach((value, index) => {
-      record.add(`${isBeside ? 'beside' : 'alone'}: ${figures[index]}`, value)
+      record.add(`${phase}: ${figures[index]}`, value)
     })
-    if (isBeside) await recover(routed, run, dead, slow, record)
+    record.add(`${phase}: router, CPU seconds`, routed.penstock.cpuSeconds('router'))
+    record.add(`${phase}: all roles, CPU seconds`, routed.penstock.cpuSeconds())
+    if (phase === 'beside') await recover(routed, run, dead, slow, record)
   } finally {
     await routed.stop()
     dead.stop()

@@ -5,7 +5,8 @@ import type { PenstockSettings, RunningPenstock } from '#infra/testbed/penstock.
 import { registerDevices } from '#loadtest/generate/register-devices.ts'
 import { type LoadOptions, loadDefaults, type ServiceAccess } from '#loadtest/options/load-options.ts'
 import type { LoadResult } from '#loadtest/result/load-result.ts'
-import { runLoad } from '#loadtest/run/run-load.ts'
+import type { LoadHooks } from '#loadtest/run/load-run.ts'
+import { runWorkloads } from '#loadtest/run/run-load.ts'
 import { startMeasured } from './measured-penstock.ts'
 
 /** What a kind of load needs to say of itself. */
@@ -48,23 +49,32 @@ export class RegisteredPenstock {
 
   /** Registers the load's devices, runs it, and deletes them. */
   async load(load: RegisteredLoad): Promise<MeasuredLoad> {
-    const options = { ...loadDefaults, url: this.target.mqttUrl, service: this.service, ...load }
-    const registered = await registerDevices([options], this.access)
     const looks: { readonly cpuSeconds: number; readonly settled: number }[] = []
+    const result = await this.loads([load], ({ sent, settled }) => {
+      if (sent > 0) looks.push({ cpuSeconds: this.cpuSeconds(), settled })
+    })
+    const [first, last] = [looks[0], looks.at(-1)]
+    const perCore = first && last ? (last.settled - first.settled) / (last.cpuSeconds - first.cpuSeconds) : Number.NaN
+    return { result, perCore }
+  }
+
+  /** The same of loads that go side by side: they have one `run`, and device numbers that do not overlap. */
+  async loads(loads: readonly RegisteredLoad[], onProgress: LoadHooks['onProgress']): Promise<LoadResult> {
+    const options = loads.map((load) => ({
+      ...loadDefaults,
+      url: this.target.mqttUrl,
+      service: this.service,
+      ...load,
+    }))
+    const registered = await registerDevices(options, this.access)
     try {
-      const result = await runLoad(
-        { ...options, deviceKeySecret: registered.secret },
-        {
-          onProgress: ({ sent, settled }) => {
-            if (sent > 0) looks.push({ cpuSeconds: this.cpuSeconds(), settled })
-          },
-        },
+      const result = await runWorkloads(
+        options.map((each) => ({ ...each, deviceKeySecret: registered.secret })),
+        { ...(onProgress && { onProgress }) },
       )
       const faults = result.exchanges.flatMap((exchange) => (exchange.isClean ? [] : exchange.faults))
       if (faults.length > 0) throw new Error(faults.join('\n'))
-      const [first, last] = [looks[0], looks.at(-1)]
-      const perCore = first && last ? (last.settled - first.settled) / (last.cpuSeconds - first.cpuSeconds) : Number.NaN
-      return { result, perCore }
+      return result
     } finally {
       await registered.remove()
     }

@@ -19,7 +19,10 @@ checked their sums.
 | routing: conditions on a property, 1 % selected | 3.00 M messages/s; 1.51 M if properties never repeat | – | [r-selection](benchmarks/r-selection.md) |
 | routing: a condition on the body, half selected | 1.13 M messages/s; 0.75 M with 100 of them | – | the same |
 | routing: a route without condition | as good as nothing: whole batches pass | – | the same |
-| twins: patches of reported properties | 1,400/s, one a statement; five to ten times as many in groups, as edges write them | – | [decision](decisions/0016-twins.md) |
+| twins: patches of reported properties, over MQTT until they are committed | 7,200/s on PostgreSQL, 4,100 embedded; at the store alone 23,300 and 14,000 | – | [t-reported](benchmarks/t-reported.md) |
+| twins: changes of desired properties, from REST until the device has them | 1,150/s on PostgreSQL, 940 embedded | – | [t-desired](benchmarks/t-desired.md) |
+| commands: their whole lives, at the store | 10,800/s on PostgreSQL, 6,400 embedded | – | [c-commands](benchmarks/c-commands.md) |
+| direct methods, from REST to the device and back | 4,800/s | – | [m-methods](benchmarks/m-methods.md) |
 | AMQP instead of MQTT, to take a message in and batch it | 2.3 M messages/s, where MQTT takes 3.3 M | 93,000 idle connections of a device each, 276,000 devices that share some; without sockets | [decision](decisions/0018-amqp.md) |
 | provisioning: a registration with identity and first twin | 3,680/s on PostgreSQL, 2,469/s embedded | – | [p-provisioning](benchmarks/p-provisioning.md) |
 | registry | 28,500 CONNECTs/s of devices that the edge has not met, 96,000/s of those that it has | 4 M devices in PostgreSQL, 1 M credentials in an edge's cache | [registry](benchmarks/registry.md) |

@@ -46,7 +46,7 @@ export interface Endpoint {
   /** What one request may hold: messages, and bytes of their envelopes. One message always goes, however large. */
   readonly requestMessagesMax: number
   readonly requestBytesMax: number
-  /** What is repeated from its start after a crash; left out: what `limits.insert…` say. */
+  /** What is repeated from its start after a crash; left out: what `limits.requestRange…` say. */
   readonly rangeLimits?: RangeLimits
   /** Requests at once, of different partitions; one partition has one under way, which keeps its order. */
   readonly requestsAtOnceMax: number

@@ -22,6 +22,7 @@ import type { DeliveryOutcome } from './delivery.ts'
 import { type Intent, noteFromText, type Split, textFromNote, tokenOf } from './intent.ts'
 import { untilLogAnswers } from './log-answers.ts'
 import { type FoundPosition, type StartRule, searchPosition, startOf } from './position-search.ts'
+import { rangeLimitsOf } from './range-limits.ts'
 import { type Cut, RangeReader, type ReadRecord, rangeOf } from './range-reader.ts'
 import { observeStored } from './stage-times.ts'
 
@@ -113,7 +114,7 @@ class PartitionTask {
     this.#committedMonotonicMs = options.clock.monotonicMs()
     this.#logId = logId
     this.#offset = offset
-    this.#reader = new RangeReader({ ...options, rangeLimits: options.destination.rangeLimits, logId }, offset)
+    this.#reader = new RangeReader({ ...options, rangeLimits: rangeLimitsOf(options.destination), logId }, offset)
     if (!found) return
     this.#earlier = 'landed'
     this.#delivered = found.delivered
@@ -376,7 +377,7 @@ class PartitionTask {
   }
 
   #readFrom(offset: number): void {
-    const { rangeLimits } = this.#options.destination
+    const rangeLimits = rangeLimitsOf(this.#options.destination)
     this.#reader = new RangeReader({ ...this.#options, rangeLimits, logId: this.#logId }, offset)
     void this.#reader.run()
   }

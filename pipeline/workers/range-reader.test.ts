@@ -5,6 +5,7 @@ import type { Assignment, LogRecord } from '#pipeline/log/log.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { batchFromBlock } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
+import { insertRange } from './range-limits.ts'
 import { RangeReader } from './range-reader.ts'
 
 const startMs = Date.UTC(2026, 0, 2)
@@ -48,7 +49,7 @@ async function readerOf(
     commit: async () => {},
   }
   const reader = new RangeReader(
-    { assignment, logId: 'log', clock, insertDelayMs, readBytesMax, ended: ended.signal },
+    { assignment, logId: 'log', clock, insertDelayMs, readBytesMax, rangeLimits: insertRange, ended: ended.signal },
     0,
   )
   void reader.run()

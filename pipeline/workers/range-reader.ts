@@ -14,7 +14,6 @@ import { Change } from '#runtime/change.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import { walkBatch } from '#schemas/batch-walk.ts'
 import { isPenstockError } from '#schemas/errors.ts'
-import { limits } from '#schemas/limits.ts'
 import { utcDayOf } from '#schemas/time.ts'
 
 const readWaitMs = 1_000
@@ -44,18 +43,11 @@ export interface RangeReaderOptions {
   readonly insertDelayMs: number
   readonly readBytesMax: number
   /** What one range may hold. */
-  readonly rangeLimits?: RangeLimits | undefined
+  readonly rangeLimits: RangeLimits
   /** Fewer messages than `rangeLimits` allow. */
   readonly rangeMessagesMax?: number | undefined
   /** Aborted when the task ends. */
   readonly ended: AbortSignal
-}
-
-/** As much as one insert may hold. */
-const insertLimits: RangeLimits = {
-  messagesMax: limits.insertRowsMax,
-  bytesMax: limits.insertBytesMax,
-  envelopeBytesMax: limits.insertBodyBytesMax,
 }
 
 export class RangeReader {
@@ -73,7 +65,7 @@ export class RangeReader {
   /** @param offset first offset to read. Reading begins with `run`. */
   constructor(options: RangeReaderOptions, offset: number) {
     this.#options = options
-    const { rangeLimits = insertLimits, rangeMessagesMax = rangeLimits.messagesMax } = options
+    const { rangeLimits, rangeMessagesMax = rangeLimits.messagesMax } = options
     this.#limits = { ...rangeLimits, messagesMax: Math.min(rangeLimits.messagesMax, rangeMessagesMax) }
     this.#nextOffset = offset
   }

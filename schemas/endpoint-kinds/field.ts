@@ -5,7 +5,7 @@
 export type EndpointField = FieldType & {
   /** Has no default, and must be given. */
   readonly required?: true
-  /** Written, never read again: encrypted at rest, left out of every answer, log line and error. */
+  /** Written, never read again: encrypted at rest, left out of every answer, log line and error. Of `texts`: each text, not its name. */
   readonly secret?: true
   /**
    * Says where the endpoint sends. Where one of these changes, secrets must be given again: else whoever may write routes, but not
@@ -25,7 +25,13 @@ type FieldType =
       /** May have line breaks, as PEM does. */
       readonly lines?: true
     }
-  | { readonly type: 'url'; readonly schemes: readonly string[]; readonly default?: undefined }
+  | {
+      readonly type: 'url'
+      readonly schemes: readonly string[]
+      readonly default?: undefined
+      /** An address is shown, so it ends before `?`. The secret field for what comes behind it, where requests can have that. */
+      readonly restIn?: string
+    }
   | { readonly type: 'integer'; readonly default?: number; readonly min: number; readonly max: number }
   | { readonly type: 'boolean'; readonly default?: boolean }
   | { readonly type: 'choice'; readonly default?: string; readonly choices: readonly string[] }

@@ -7,7 +7,17 @@ export const webhookFields = {
     schemes: ['https', 'http'],
     required: true,
     address: true,
+    restIn: 'urlRest',
     meaning: 'where messages are posted to',
+  },
+  urlRest: {
+    type: 'text',
+    secret: true,
+    address: true,
+    bytesMax: 4_096,
+    pattern: /^[/?][^#\s]*$/,
+    example: '/… or ?…',
+    meaning: 'what comes behind url where that is a secret: a path that only the receiver knows, or ?code=…',
   },
   secret: {
     type: 'text',
@@ -26,6 +36,7 @@ export const webhookFields = {
   authorization: { type: 'text', secret: true, bytesMax: 4_096, meaning: 'value of the Authorization header' },
   headers: {
     type: 'texts',
+    secret: true,
     countMax: 20,
     // Field names (RFC 9110 section 5.6.2), but for those that the request itself sets.
     namePattern:

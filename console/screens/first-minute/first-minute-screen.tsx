@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks'
-import { queryTwins, readIdentity } from '#console/data/devices.ts'
+import { firstTwin, readIdentity } from '#console/data/devices.ts'
 import { durationText } from '#console/data/format.ts'
 import type { Session } from '#console/data/session.ts'
 import type { Message } from '#console/data/tail.ts'
@@ -90,8 +90,7 @@ function Send({ session, query }: Pick<ScreenProps, 'session' | 'query'>) {
 /** Where identities are asked for, some device that is registered. */
 async function firstDevice(session: Session, signal: AbortSignal): Promise<string | undefined> {
   if (session.isOpen) return undefined
-  const { twins } = await queryTwins("SELECT * FROM devices WHERE status = 'enabled'", 1, '', signal)
-  return twins[0]?.deviceId
+  return (await firstTwin("status = 'enabled'", signal))?.deviceId
 }
 
 function Arrival({ tail }: { readonly tail: Tail }) {

@@ -1,17 +1,14 @@
 import { expect, test } from 'vitest'
 import { CallFault } from '#console/data/call.ts'
+import { listedFields } from '#console/data/devices.ts'
 import { conditionFault, fleetQuery } from './fleet-query.ts'
 
 test.each([
-  ['', '', 'SELECT * FROM devices'],
-  [
-    'pump-',
-    '',
-    `SELECT * FROM devices WHERE deviceId >= 'pump-' AND deviceId < 'pump-~' AND STARTSWITH(deviceId, 'pump-')`,
-  ],
-  ['', "status = 'enabled' OR tags.a = 1 ", `SELECT * FROM devices WHERE (status = 'enabled' OR tags.a = 1)`],
+  ['', '', ''],
+  ['pump-', '', ` WHERE deviceId >= 'pump-' AND deviceId < 'pump-~' AND STARTSWITH(deviceId, 'pump-')`],
+  ['', "status = 'enabled' OR tags.a = 1 ", ` WHERE (status = 'enabled' OR tags.a = 1)`],
 ])('the prefix %j and the condition %j are one query', (prefix, where, query) => {
-  expect(fleetQuery(prefix, where)).toBe(query)
+  expect(fleetQuery(prefix, where)).toBe(`SELECT ${listedFields} FROM devices${query}`)
 })
 
 test('an id that has a quote ends no text', () => {
@@ -22,7 +19,7 @@ test('an id that has a quote ends no text', () => {
 test('a fault is told at its place in the condition that was typed', () => {
   const where = ' tags.hall = '
   const query = fleetQuery('pump-', where)
-  const at = query.indexOf(')', query.indexOf('tags'))
+  const at = query.indexOf(')', query.lastIndexOf('tags'))
   const fault = new CallFault(400, 'ArgumentInvalid', `the query cannot be read at character ${at}: expected a name`)
   expect(conditionFault(fault, query, where)).toMatchObject({
     status: 400,

@@ -1,6 +1,6 @@
 /** The hub's query of a page of devices. */
 import { CallFault } from '#console/data/call.ts'
-import { queryText } from '#console/data/devices.ts'
+import { listedFields, queryText } from '#console/data/devices.ts'
 
 /**
  * @param prefix how ids begin; the bounds beside it are what an index is used for, and `~` stands behind whatever an id may have
@@ -17,7 +17,7 @@ export function fleetQuery(prefix: string, where: string): string {
         ]),
     ...(where.trim() === '' ? [] : [`(${where.trim()})`]),
   ]
-  return conditions.length === 0 ? 'SELECT * FROM devices' : `SELECT * FROM devices WHERE ${conditions.join(' AND ')}`
+  return `SELECT ${listedFields} FROM devices${conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`}`
 }
 
 /** A fault of the query as one of the condition, with its place in what was typed: the rest of the query nobody sees. */

@@ -20,15 +20,23 @@ const tabs = [
   { id: 'document', title: 'Document' },
 ] as const
 
+const everyMs = 5_000
+
 /** Routes: where messages go besides the table, and why. */
 export function RoutesScreen({ rest, query }: ScreenProps) {
-  const routing = useLoad(readRouting, [])
   const [named] = rest
+  const tab = tabs.find(({ id }) => id === query.get('tab')) ?? tabs[0]
+  // What is edited stays that of which it was begun: where somebody else has changed it meanwhile, the change is refused and not undone.
+  const isEdited = named !== undefined || query.has('new') || tab.id === 'document'
+  const routing = useLoad(readRouting, [isEdited], isEdited ? undefined : everyMs)
   if (named !== undefined || query.has('new'))
     return (
-      <Shown of={routing}>{(value) => <RouteEditor routing={value} named={named} onDone={routing.reload} />}</Shown>
+      <Shown of={routing}>
+        {(value) =>
+          !routing.isOfBefore && <RouteEditor key={named} routing={value} named={named} onDone={routing.reload} />
+        }
+      </Shown>
     )
-  const tab = tabs.find(({ id }) => id === query.get('tab')) ?? tabs[0]
   return (
     <Page
       title="Routes"
@@ -46,7 +54,7 @@ export function RoutesScreen({ rest, query }: ScreenProps) {
         <Shown of={routing}>
           {(value) =>
             tab.id === 'document' ? (
-              <DocumentEditor routing={value} onDone={routing.reload} />
+              !routing.isOfBefore && <DocumentEditor routing={value} onDone={routing.reload} />
             ) : (
               <RouteList routing={value} loaded={routing} />
             )
@@ -111,7 +119,7 @@ function RouteList({ routing, loaded }: { readonly routing: Routing; readonly lo
 }
 
 function Endpoints() {
-  const routed = useLoad(readRouted, [], 5_000)
+  const routed = useLoad(readRouted, [], everyMs)
   return (
     <Card title="Endpoints" isFlush note="How each does at all routers together">
       <Shown of={routed}>

@@ -77,6 +77,7 @@ export interface RouteSetOptions {
   /** Endpoints that need messages, to stamp or to read them, and so can't be handed whole blocks. */
   readonly decodedEndpoints?: ReadonlySet<string> | undefined
   /** As of `RouteSet`. */
+  readonly part?: string | undefined
   readonly uncounted?: ReadonlySet<string> | undefined
 }
 
@@ -92,6 +93,8 @@ export class RouteSet {
   readonly needs: Needs
   /** Indexes of enabled routes whose conditions ask for twins. */
   readonly twinRoutes: ReadonlySet<number>
+  /** Which of the sets that the routes of a document are asked in, each of every record; empty where there is one. */
+  readonly part: string
   /** Names of routes that are counted where they are asked in another set. */
   readonly uncounted: ReadonlySet<string>
   readonly #rules: ReadonlyMap<RoutingSource, SourceRules>
@@ -101,9 +104,10 @@ export class RouteSet {
     routes: Routes,
     conditions: ReadonlyMap<number, Condition>,
     needs: Needs,
-    { decodedEndpoints = none, uncounted = none }: RouteSetOptions,
+    { decodedEndpoints = none, part = '', uncounted = none }: RouteSetOptions,
   ) {
     this.revision = revision
+    this.part = part
     this.needs = needs
     this.uncounted = uncounted
     this.twinRoutes = new Set(
@@ -146,6 +150,25 @@ export class RouteSet {
   /** Undefined if no enabled route has that source. */
   rules(source: RoutingSource): SourceRules | undefined {
     return this.#rules.get(source)
+  }
+
+  /** Indexes of routes that take every message of their source. */
+  get always(): ReadonlySet<number> {
+    return new Set([...this.#rules.values()].flatMap(({ always }) => always))
+  }
+
+  /** False if none of a source does: then no record has to be looked into. */
+  get looksAtMessages(): boolean {
+    return [...this.#rules.values()].some(({ looksAtMessages }) => looksAtMessages)
+  }
+
+  /** True of an endpoint that gets all messages of a source or none of them, whatever they hold. */
+  isDecidedUnseen(endpoint: string): boolean {
+    const index = this.endpoints.indexOf(endpoint)
+    const isUndecided = ({ alwaysMask, bySuffix, byMessage, fallback }: SourceRules) =>
+      !hasBit(alwaysMask, index) &&
+      [...bySuffix, ...byMessage, ...(fallback ? [fallback] : [])].some(({ mask }) => hasBit(mask, index))
+    return index >= 0 && ![...this.#rules.values()].some(isUndecided)
   }
 
   /** Words of a mask. */

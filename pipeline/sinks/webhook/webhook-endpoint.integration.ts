@@ -8,6 +8,7 @@ import type { WebhookSettings } from '#schemas/endpoint-kinds/webhook.ts'
 import { WebhookEndpoint } from './webhook-endpoint.ts'
 
 interface Received {
+  readonly path: string | undefined
   readonly headers: IncomingHttpHeaders
   readonly body: string
 }
@@ -28,7 +29,7 @@ beforeEach(async () => {
     const chunks: Buffer[] = []
     request.on('data', (chunk) => chunks.push(chunk))
     request.on('end', () => {
-      received.push({ headers: request.headers, body: Buffer.concat(chunks).toString() })
+      received.push({ path: request.url, headers: request.headers, body: Buffer.concat(chunks).toString() })
       if (!answer.hangs) response.writeHead(answer.status, answer.headers).end(answer.body)
     })
   }).listen(0, '127.0.0.1')
@@ -41,11 +42,12 @@ afterEach(async () => {
   server.close()
 })
 
-const address = (): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}/in?x=1`
+const address = (): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}/in`
 
 function endpoint(settings: Partial<WebhookSettings> = {}, ownPorts: number[] = []): WebhookEndpoint {
   const all: WebhookSettings = {
     url: address(),
+    urlRest: undefined,
     secret,
     previousSecret: undefined,
     authorization: undefined,
@@ -201,6 +203,28 @@ describe('a webhook', () => {
     for (const url of [address(), `http://localhost:${port}/`, `http://[::ffff:127.0.0.1]:${port}/`])
       expect(await deliver(endpoint({ url }, [port]), message(0, 'x'))).toMatchObject({ kind: 'held' })
     expect(received).toEqual([])
+  })
+
+  test.each([
+    ['', '?code=hunter2', '/in?code=hunter2'],
+    ['/', '/T0/hunter2', '/in/T0/hunter2'],
+    ['', '/T0/hunter2?x=1', '/in/T0/hunter2?x=1'],
+  ])('whose address ends in %j is asked with what comes behind it, %s', async (end, urlRest, path) => {
+    await deliver(endpoint({ url: address() + end, urlRest }), message(0, 'x'))
+    expect(received[0]?.path).toBe(path)
+  })
+
+  test('that repeats what it was sent shows no secret', async () => {
+    const to = endpoint({
+      urlRest: '?code=rest-of-address',
+      authorization: 'Bearer long-token',
+      headers: { 'X-Key': 'key-of-header' },
+    })
+    answer = { status: 400, body: 'no long-token, no key-of-header, at /in?code=rest-of-address' }
+    expect(await deliver(to, message(0, 'x'))).toMatchObject({
+      kind: 'refused',
+      error: { message: 'answered 400: no …, no …, at /in…' },
+    })
   })
 
   test('that answers more than anyone reads is not held in memory', async () => {

@@ -33,6 +33,8 @@ export class WebhookEndpoint implements Endpoint {
   readonly requestsAtOnceMax = requestsAtOnceMax
   readonly requestMsMax: number
   readonly #settings: WebhookSettings
+  readonly #url: URL
+  readonly #hide: (text: string) => string
   readonly #client: HttpClient
   readonly #clock: Clock
 
@@ -42,17 +44,19 @@ export class WebhookEndpoint implements Endpoint {
     this.requestBytesMax = settings.bytesMax
     this.requestMsMax = settings.timeoutMs
     this.#settings = settings
+    this.#url = addressOf(settings)
+    this.#hide = hiderOf(settings)
     this.#client = new HttpClient(rules, requestsAtOnceMax)
     this.#clock = clock
   }
 
   async deliver({ id, messages }: EndpointRequest, ended: AbortSignal): Promise<RequestOutcome> {
-    const { url, timeoutMs } = this.#settings
+    const { timeoutMs } = this.#settings
     const body = this.#bodyOf(messages.map(messageJson))
     try {
       const headers = this.#headersOf(webhookId(id), body)
       return this.#outcomeOf(
-        await this.#client.send({ method: 'POST', url: new URL(url), headers, body, timeoutMs, ended }),
+        await this.#client.send({ method: 'POST', url: this.#url, headers, body, timeoutMs, ended }),
       )
     } catch (error) {
       if (!(error instanceof EndpointError)) throw error
@@ -87,7 +91,7 @@ export class WebhookEndpoint implements Endpoint {
   }
 
   #outcomeOf({ status, headers, text }: HttpReply): RequestOutcome {
-    const said = `answered ${status}${text === '' ? '' : `: ${text.slice(0, 200)}`}`
+    const said = `answered ${status}${text === '' ? '' : `: ${this.#hide(text).slice(0, 200)}`}`
     if (status >= 200 && status < 300) return { kind: 'delivered' }
     if (status === 429 || status === 408 || status === 425 || status >= 500) {
       const failure = status === 429 ? 'Throttled' : status === 408 ? 'Timeout' : 'InternalError'
@@ -99,4 +103,17 @@ export class WebhookEndpoint implements Endpoint {
     if (status >= 400) return { kind: 'refused', error: refused(said) }
     return { kind: 'held', error: held(`${said}; redirects are not followed`, 'NotFound') }
   }
+}
+
+function addressOf({ url, urlRest = '' }: WebhookSettings): URL {
+  return new URL(urlRest.startsWith('/') ? url.replace(/\/$/, '') + urlRest : url + urlRest)
+}
+
+/** Receivers that repeat what they were sent would otherwise have secrets shown in the endpoint's health, in logs and in dead letters. */
+function hiderOf({ authorization, headers, urlRest }: WebhookSettings): (text: string) => string {
+  const secrets = [authorization, urlRest, ...Object.values(headers ?? {})].filter((each) => each !== undefined)
+  // Also without the scheme, `Bearer` or `Basic`. What is shorter is in any text.
+  const parts = [...secrets, ...secrets.flatMap((each) => each.split(' '))].filter((each) => each.length >= 8)
+  const longestFirst = parts.sort((one, other) => other.length - one.length)
+  return (text) => longestFirst.reduce((shown, secret) => shown.replaceAll(secret, '…'), text)
 }

@@ -7,6 +7,7 @@ import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { offsetAt } from '#pipeline/reading/offset-at.ts'
 import type { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
+import type { SelectionTurns } from '#pipeline/routing/select/selection-turns.ts'
 import { type Clock, sleep } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type MetricSample, Metrics } from '#runtime/metrics.ts'
@@ -33,6 +34,8 @@ export interface EndpointRunOptions {
   readonly open: (endpoint: EndpointDocument, group: string) => TableSink | Endpoint
   readonly revisions: Revisions
   readonly cache: SelectionCache
+  /** Shared by all runs of a process. */
+  readonly turns: SelectionTurns
   /** Left out: what routes make of messages is not counted. */
   readonly counts?: RouteCounts
   readonly deadLetters: DeadLetterBox
@@ -134,10 +137,10 @@ export class EndpointRun {
   }
 
   #start(destination: TableSink | Endpoint, routed: RoutedLog, place: number): Promise<Worker> {
-    const { revisions, cache, counts, deadLetters, pace, logger, clock, random, skipSteps } = this.#options
+    const { revisions, cache, turns, counts, deadLetters, pace, logger, clock, random, skipSteps } = this.#options
     const { name, startsAtMs, settings } = this.endpoint
     const { log, spread, kind } = routed
-    const selector = new RoutedSelector({ endpoint: name, kind, revisions, cache, counts })
+    const selector = new RoutedSelector({ endpoint: name, kind, revisions, cache, turns, counts })
     return startWorker({
       log,
       spread,

@@ -4,6 +4,7 @@ import { MemoryEndpoint, MemoryReceiver } from '#pipeline/endpoints/memory/memor
 import { MemoryTable, MemoryTableSink } from '#pipeline/endpoints/memory/memory-table-sink.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
+import { SelectionTurns } from '#pipeline/routing/select/selection-turns.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
@@ -72,6 +73,7 @@ describe('replays', () => {
       topicPrefix: 'penstock',
       hubName: 'hub.example',
       interpreted: false,
+      turns: new SelectionTurns(),
       open: ({ name }) => new MemoryEndpoint(receiver, name),
       deadLetters: { put: async (letter) => void letters.push(letter), lettered: async () => new Map() },
       logger: silentLogger,

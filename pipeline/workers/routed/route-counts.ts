@@ -43,7 +43,8 @@ export class RouteCounts {
   readonly #counted = new Map<string, number>()
   /** By route: when its undefined messages were spoken of last, and how many there were since. */
   readonly #undefined = new Map<string, { saidMonotonicMs: number; messages: number }>()
-  #records = 0
+  /** By part of the document's routes, records that were counted. */
+  readonly #records = new Map<string, number>()
   #hasFailed = false
 
   constructor({ logger, clock, interpreted }: { logger: Logger; clock: Clock; interpreted: boolean }) {
@@ -67,7 +68,7 @@ export class RouteCounts {
   }
 
   #count({ topic, partition, offset }: RecordPlace, selection: Selection, routeSet: RouteSet): void {
-    const place = `${topic}/${partition}/${routeSet.uncounted.size === 0 ? '' : 'twins'}`
+    const place = `${topic}/${partition}/${routeSet.part}`
     if (offset < (this.#counted.get(place) ?? 0)) return
     this.#counted.set(place, offset + 1)
     const { matched, undefined: unclear } = selection.tally
@@ -79,7 +80,9 @@ export class RouteCounts {
       route.undefined.add(undefineds)
       this.#tellOfUndefined(route, undefineds, selection, routeSet)
     }
-    if (this.#records++ % recordsPerSample === 0) this.#look(selection, routeSet)
+    const records = this.#records.get(routeSet.part) ?? 0
+    this.#records.set(routeSet.part, records + 1)
+    if (records % recordsPerSample === 0) this.#look(selection, routeSet, records / recordsPerSample)
   }
 
   #routesOf(routeSet: RouteSet): readonly CountedRoute[] {
@@ -100,14 +103,13 @@ export class RouteCounts {
   }
 
   /** One route, in its turn, about one block of the record: what it costs, and why it is undefined. */
-  #look(selection: Selection, routeSet: RouteSet): void {
+  #look(selection: Selection, routeSet: RouteSet, turn: number): void {
     const [block] = selection.blocks ?? []
     if (block === undefined) return
     const rules = rulesOf(routeSet, block.source).filter(
       ({ index }) => !routeSet.uncounted.has(routeSet.names[index] ?? ''),
     )
-    const turn = Math.floor(this.#records / recordsPerSample) % Math.max(1, rules.length)
-    const rule = rules[turn]
+    const rule = rules[turn % Math.max(1, rules.length)]
     const route = rule && this.#routesOf(routeSet)[rule.index]
     const lone = route && this.#loneOf(route, rule.condition.text, block.source)
     if (!lone) return

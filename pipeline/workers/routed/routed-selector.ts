@@ -11,6 +11,7 @@ import { oversizedIn } from '#pipeline/routing/select/oversized.ts'
 import { selectedMessages } from '#pipeline/routing/select/selected-messages.ts'
 import type { Selection } from '#pipeline/routing/select/selection.ts'
 import type { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
+import type { SelectionTurns } from '#pipeline/routing/select/selection-turns.ts'
 import type { RecordKind } from '#pipeline/routing/select/selector.ts'
 import { assert } from '#runtime/assert.ts'
 import { batchHeader, envelopeBytes, messagesOfBatch } from '#schemas/batch.ts'
@@ -24,6 +25,8 @@ export interface RoutedSelectorOptions {
   readonly revisions: Revisions
   /** Shared by the endpoints of a process. */
   readonly cache: SelectionCache
+  /** Shared by the endpoints of a process. */
+  readonly turns: SelectionTurns
   /** Left out: what routes make of messages is not counted. */
   readonly counts?: RouteCounts | undefined
 }
@@ -64,13 +67,18 @@ export class RoutedSelector implements RangeSelector {
   }
 
   #selectionOf({ topic, partition }: DeliveryRange, { offset, stamp, value }: LogRecord, revision: RoutingRevision) {
-    const { endpoint, cache, kind, counts } = this.#options
+    const { endpoint, cache, turns, kind, counts } = this.#options
     const { id, routeSet, selector } = revision.routesFor(endpoint)
     const key = { topic, partition, offset, stamp, revision: id }
-    return cache.get(key, async () => {
+    const select = async (): Promise<Selection> => {
       const selection = await selector.select(value, kind)
       counts?.count(key, selection, routeSet)
       return selection
+    }
+    return cache.get(key, () => {
+      if (routeSet.looksAtMessages) return turns.take(routeSet.part, stamp.enqueuedAtMsLast, select)
+      turns.came(stamp.enqueuedAtMsLast)
+      return select()
     })
   }
 }

@@ -4,6 +4,7 @@ import { unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { BatchStamp } from '#pipeline/log/log.ts'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
 import { FakeTwins } from '#pipeline/routing/select/batches-fixture.ts'
+import { SelectionTurns } from '#pipeline/routing/select/selection-turns.ts'
 import { SenderTwins } from '#pipeline/routing/select/sender-twins.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
@@ -90,6 +91,7 @@ describe('a router', () => {
       hubName: 'hub.example',
       interpreted: false,
       twins,
+      turns: new SelectionTurns(),
       open: ({ name }) => {
         const inbox = new Inbox(name)
         inboxes.set(name, [...(inboxes.get(name) ?? []), inbox])

@@ -8,7 +8,7 @@ import { Selector } from '#pipeline/routing/select/selector.ts'
 import type { SenderTwins } from '#pipeline/routing/select/sender-twins.ts'
 import { BlockCompressor } from '#runtime/block-compressor.ts'
 import { endpointKinds } from '#schemas/endpoint-kinds/endpoint-kinds.ts'
-import { builtInEndpoint, type EndpointDocument, type RoutingDocument } from '#schemas/routing/routing.ts'
+import { builtInEndpoint, type RoutingDocument } from '#schemas/routing/routing.ts'
 
 export interface RevisionOptions {
   /** In enrichments, and in the messages that events become. */
@@ -22,8 +22,13 @@ export interface RevisionOptions {
 }
 
 /**
- * Routes that are asked together. Where some ask for twins of senders, the routes to all other endpoints are asked apart from them too, so that
- * these wait for no twin.
+ * Routes that are asked together, of every record. There are up to three sets, so that no endpoint waits for what only others need:
+ *
+ *   unseen  endpoints that get all of a source or nothing: blocks are passed on, and neither decompressed nor looked at
+ *   apart   endpoints whose routes ask for no twin
+ *   whole   all others
+ *
+ * A route that leads to endpoints of several sets is counted in the first of these.
  */
 export interface AskedRoutes {
   /** In keys of the cache. */
@@ -35,11 +40,9 @@ export interface AskedRoutes {
 export class RoutingRevision {
   /** In intents. */
   readonly id: string
-  /** Of endpoints that wait for twins, or of all where none does. */
+  /** By endpoint; of one that is in none of them `#whole`. */
+  readonly #asked: ReadonlyMap<string, AskedRoutes>
   readonly #whole: AskedRoutes
-  /** Of the others. */
-  readonly #apart: AskedRoutes
-  readonly #waiting: ReadonlySet<string>
   readonly #encoders = new Map<string, SelectedEncoder>()
   readonly #enrichers: ReadonlyMap<string, Enricher>
 
@@ -47,35 +50,42 @@ export class RoutingRevision {
   constructor(revision: number | string, document: RoutingDocument, options: RevisionOptions) {
     this.id = String(revision)
     this.#enrichers = enrichersOf(document, options.hubName)
+    const { interpreted, twins } = options
+    const compile = { interpreted, decodedEndpoints: decodedOf(document) }
     const routes = routesOf(document)
-    const decodedEndpoints = decodedOf(document)
+    const all = RouteSet.compile(this.id, routes, compile)
     const stamped = [...this.#enrichers].filter(([, { asksTwins }]) => asksTwins).map(([name]) => name)
-    const read = (id: string, asked: Routes, uncounted?: ReadonlySet<string>): AskedRoutes => {
-      const routeSet = RouteSet.compile(id, asked, { interpreted: options.interpreted, decodedEndpoints, uncounted })
-      const twinStampedEndpoints = stamped.filter((name) => routeSet.endpoints.includes(name))
-      return { id, routeSet, selector: new Selector({ routeSet, ...options, twinStampedEndpoints }) }
-    }
-    const whole = read(this.id, routes)
     // Known before the first twin is read, so that it is read once.
-    const { twins } = options
     const enrichers = [...this.#enrichers.values()]
-    for (const path of [...whole.routeSet.needs.twinPaths, ...enrichers.flatMap(({ twinPaths }) => twinPaths)])
+    for (const path of [...all.needs.twinPaths, ...enrichers.flatMap(({ twinPaths }) => twinPaths)])
       twins?.indexOf(path)
-    const asking = askingTwins(routes, whole.routeSet)
-    this.#waiting = new Set([...stamped, ...asking.endpointNames])
-    const isApart = ({ name, isEnabled }: EndpointDocument) => isEnabled && !this.#waiting.has(name)
-    if (this.#waiting.size === 0 || !document.endpoints.some(isApart)) {
-      this.#whole = whole
-      this.#apart = whole
-    } else {
-      this.#apart = read(`${this.id}-apart`, routesApart(routes, asking, this.#waiting))
-      this.#whole = read(this.id, routes, new Set(this.#apart.routeSet.names))
+    const asked = new Map<string, AskedRoutes>()
+    const uncounted = new Set<string>()
+    /** Asks these routes for the endpoints; each further set counts what none before did. */
+    const ask = (part: string, names: ReadonlySet<string>, own: Routes): AskedRoutes => {
+      const id = part === '' ? this.id : `${this.id}-${part}`
+      const routeSet = RouteSet.compile(id, own, { ...compile, part, uncounted: new Set(uncounted) })
+      const twinStampedEndpoints = stamped.filter((name) => routeSet.endpoints.includes(name))
+      const set = { id, routeSet, selector: new Selector({ routeSet, ...options, twinStampedEndpoints }) }
+      for (const name of names) asked.set(name, set)
+      for (const name of routeSet.names) uncounted.add(name)
+      return set
     }
+    const enabled = document.endpoints.filter(({ isEnabled }) => isEnabled).map(({ name }) => name)
+    const unseen = new Set(enabled.filter((name) => !compile.decodedEndpoints.has(name) && all.isDecidedUnseen(name)))
+    if (unseen.size > 0) ask('unseen', unseen, routesUnseen(routes, all, unseen))
+    const rest = withEndpoints(routes, (name) => !unseen.has(name))
+    const asking = askingTwins(rest, all)
+    const waiting = new Set([...stamped, ...asking.endpointNames])
+    const apart = new Set(enabled.filter((name) => !waiting.has(name) && !unseen.has(name)))
+    if (waiting.size > 0 && apart.size > 0) ask('apart', apart, routesApart(rest, asking, waiting))
+    this.#whole = ask('', waiting, rest)
+    this.#asked = asked
   }
 
   /** What is asked for the sake of the endpoint. */
   routesFor(endpoint: string): AskedRoutes {
-    return this.#waiting.has(endpoint) ? this.#whole : this.#apart
+    return this.#asked.get(endpoint) ?? this.#whole
   }
 
   /** In `routesFor`; -1 of an endpoint that no enabled route leads to. */
@@ -106,6 +116,13 @@ interface AskingTwins {
   readonly endpointNames: readonly string[]
 }
 
+/** Those that take every message of their source, as far as they lead to these endpoints. */
+function routesUnseen({ routes, fallback }: Routes, { always }: RouteSet, unseen: ReadonlySet<string>): Routes {
+  const isOwn = (name: string): boolean => unseen.has(name)
+  const taking = routes.filter(({ endpointNames }, index) => always.has(index) && endpointNames.some(isOwn))
+  return withEndpoints({ routes: taking, ...(fallback && always.has(routes.length) && { fallback }) }, isOwn)
+}
+
 function askingTwins({ routes, fallback }: Routes, { twinRoutes }: RouteSet): AskingTwins {
   const asking = routes.filter((_, index) => twinRoutes.has(index))
   const asksFallback = twinRoutes.has(routes.length) || asking.some(({ source }) => source === 'DeviceMessages')
@@ -119,27 +136,25 @@ function askingTwins({ routes, fallback }: Routes, { twinRoutes }: RouteSet): As
 
 /** All routes that know their answer without twins, and lead to no endpoint that waits for some. */
 function routesApart({ routes, fallback }: Routes, asking: AskingTwins, waiting: ReadonlySet<string>): Routes {
-  const apart = <Each extends { readonly endpointNames: readonly string[] }>(route: Each): Each => ({
+  const known = routes.filter((route) => !asking.routes.has(route))
+  return withEndpoints(
+    { routes: known, ...(fallback && !asking.fallback && { fallback }) },
+    (name) => !waiting.has(name),
+  )
+}
+
+function withEndpoints({ routes, fallback }: Routes, isWanted: (name: string) => boolean): Routes {
+  const wanted = <Each extends { readonly endpointNames: readonly string[] }>(route: Each): Each => ({
     ...route,
-    endpointNames: route.endpointNames.filter((name) => !waiting.has(name)),
+    endpointNames: route.endpointNames.filter(isWanted),
   })
-  return {
-    routes: routes.filter((route) => !asking.routes.has(route)).map(apart),
-    ...(fallback && !asking.fallback ? { fallback: apart(fallback) } : {}),
-  }
+  return { routes: routes.map(wanted), ...(fallback && { fallback: wanted(fallback) }) }
 }
 
 /** The built-in endpoint reads the log for itself: what leads there is nobody's here. */
-function routesOf({ routes, fallbackRoute }: RoutingDocument): Routes {
-  const elsewhere = (names: readonly string[]): readonly string[] => names.filter((name) => name !== builtInEndpoint)
-  return {
-    routes: routes.map((route) => ({
-      ...route,
-      source: route.source satisfies ConditionSource,
-      endpointNames: elsewhere(route.endpointNames),
-    })),
-    ...(fallbackRoute && { fallback: { ...fallbackRoute, endpointNames: elsewhere(fallbackRoute.endpointNames) } }),
-  }
+function routesOf({ routes, fallbackRoute: fallback }: RoutingDocument): Routes {
+  const known = routes.map((route) => ({ ...route, source: route.source satisfies ConditionSource }))
+  return withEndpoints({ routes: known, ...(fallback && { fallback }) }, (name) => name !== builtInEndpoint)
 }
 
 /** Endpoints that are given messages, and those whose messages are stamped; to the others whole blocks pass undecoded. */

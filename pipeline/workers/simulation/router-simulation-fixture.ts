@@ -12,6 +12,7 @@ import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
 import { SelectionCache } from '#pipeline/routing/select/selection-cache.ts'
+import { SelectionTurns } from '#pipeline/routing/select/selection-turns.ts'
 import { type LogFields, silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { type SeededRandom, seededRandom } from '#runtime/seeded-random.ts'
@@ -228,6 +229,7 @@ class RouterWorld {
       hubName: 'hub.example',
       interpreted: true,
       cache: this.#cache(),
+      turns: new SelectionTurns(),
       open: (endpoint) => this.#open(process, endpoint),
     })
     const running: RunningProcess = { process, router, interval: undefined }
