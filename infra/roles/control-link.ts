@@ -1,5 +1,5 @@
 import type { Clock } from '#runtime/clock.ts'
-import { type AskingLink, openLink } from '#runtime/request-link/asking-link.ts'
+import { type AskingLink, openLink } from '#runtime/http/asking-link.ts'
 
 /** Where there was no link, one is tried for again after so long: a control role of before links, or a proxy in between, knows none. */
 const againMs = 10_000

@@ -21,7 +21,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { limits } from '#schemas/limits.ts'
-import { answerHead, type ConnectionHeader, type HttpAnswer, hasNoBody, textAnswer } from './answer.ts'
+import { answerHead, type ConnectionHeader, type HttpAnswer, hasNoBody, headAndBody, textAnswer } from './answer.ts'
 import { ChunkedReader } from './chunks.ts'
 import type { Exchange, ExchangeConnection } from './exchange.ts'
 import { type HttpFault, headTooLarge, isFault, malformedLine, nameBytes, type RequestHead, readHead } from './head.ts'
@@ -46,8 +46,6 @@ type Phase = (typeof phases)[keyof typeof phases]
 
 /** How long a peer may take to read the last answer before the socket is destroyed. */
 export const farewellMsMax = 2_000
-/** Copying a body of so many bytes behind its head costs less than to write the two. */
-const copiedBytesMax = 16 * 1024
 /** Memory that each kept chunk costs beside its bytes. */
 const pieceOverheadBytes = 128
 const headEnd = Buffer.from('\r\n\r\n')
@@ -418,9 +416,8 @@ export class HttpConnection implements HttpClient, ExchangeConnection, Upgradabl
       // Of a streamed one, whose length need not be known, only the head is said here.
       const length = bodyBytes ?? (stream === undefined ? Buffer.byteLength(body) : undefined)
       const head = answerHead(status, headers, length, connection)
-      if (isHead) isTaken = socket.write(head)
-      else if (typeof body === 'string') isTaken = socket.write(head + body)
-      else if (body.length <= copiedBytesMax) isTaken = socket.write(joined(head, body))
+      const whole = isHead ? head : headAndBody(head, body)
+      if (whole !== undefined) isTaken = socket.write(whole)
       else {
         socket.cork()
         socket.write(head)
@@ -435,13 +432,6 @@ export class HttpConnection implements HttpClient, ExchangeConnection, Upgradabl
     this.#isBlocked = true
     this.socket.setTimeout(limits.httpSilenceMsMax)
   }
-}
-
-/** @param head of text beyond ASCII, too */
-function joined(head: string, body: Uint8Array): Buffer {
-  const bytes = Buffer.allocUnsafe(Buffer.byteLength(head) + body.length)
-  bytes.set(body, bytes.write(head))
-  return bytes
 }
 
 const malformedChunk: HttpFault = { status: 400, text: 'the chunks of the body are not as in HTTP/1.1' }

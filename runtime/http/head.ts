@@ -21,7 +21,7 @@ export interface HttpFault {
   readonly text: string
 }
 
-/** Of a link that carries many requests (`request-link/`). */
+/** Of a link that carries many requests (`served-link.ts`). */
 export const requestLinkProtocol = 'penstock-requests'
 
 /** What a connection can be asked to become. */

@@ -1,5 +1,5 @@
 /**
- * The asking end of a request link (`frames.ts`):
+ * The asking end of a request link (`link-frames.ts`):
  *
  *   connect ─▶ GET / with Upgrade ─▶ 101 ─▶ open ─▶ goodbye heard: no further request ─▶ closed, once all is answered
  *                  └ another answer: the other side knows no links          └ lost: whoever waits for an answer is told
@@ -10,9 +10,9 @@ import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { limits } from '#schemas/limits.ts'
 import type { Clock } from '../clock.ts'
-import type { HttpAnswer } from '../http/answer.ts'
-import { requestLinkProtocol } from '../http/head.ts'
-import { answerPrefixBytes, type FrameListener, FrameReader, FrameWriter, frameKinds } from './frames.ts'
+import type { HttpAnswer } from './answer.ts'
+import { requestLinkProtocol } from './head.ts'
+import { answerPrefixBytes, type FrameListener, FrameReader, FrameWriter, frameKinds } from './link-frames.ts'
 
 export interface LinkedCall {
   readonly answered: Promise<HttpAnswer>

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { seededRandom } from '#runtime/seeded-random.ts'
-import { FrameReader, FrameWriter, frameKinds } from './frames.ts'
+import { FrameReader, FrameWriter, frameKinds } from './link-frames.ts'
 
 function reader(bytesMax = 100) {
   const heard: string[] = []

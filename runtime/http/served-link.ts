@@ -1,5 +1,5 @@
 /**
- * The serving end of a request link: one connection that carries many requests of other people at once (`frames.ts`). Each is served as one
+ * The serving end of a request link: one connection that carries many requests of other people at once (`link-frames.ts`). Each is served as one
  * that came by itself, and proves itself: who holds the link has no rights by it.
  *
  *   request ─▶ exchange ─▶ answer, whole │ streamed: broken, since a link has no way to slow down one answer alone
@@ -10,13 +10,13 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import { limits } from '#schemas/limits.ts'
-import { type HttpAnswer, hasNoBody, textAnswer } from '../http/answer.ts'
-import type { Exchange, ExchangeConnection } from '../http/exchange.ts'
-import { type HttpFault, headTooLarge, isFault, malformedLine, type RequestHead, readHead } from '../http/head.ts'
-import type { HttpClient } from '../http/request.ts'
-import type { TakenConnection, UpgradableConnection } from '../http/serving.ts'
-import { discardStream } from '../http/streamed-answer.ts'
-import { answerPrefixBytes, type FrameListener, FrameReader, FrameWriter, frameKinds } from './frames.ts'
+import { type HttpAnswer, hasNoBody, textAnswer } from './answer.ts'
+import type { Exchange, ExchangeConnection } from './exchange.ts'
+import { type HttpFault, headTooLarge, isFault, malformedLine, type RequestHead, readHead } from './head.ts'
+import { answerPrefixBytes, type FrameListener, FrameReader, FrameWriter, frameKinds } from './link-frames.ts'
+import type { HttpClient } from './request.ts'
+import type { TakenConnection, UpgradableConnection } from './serving.ts'
+import { discardStream } from './streamed-answer.ts'
 
 /** What a link needs of its server. */
 export interface LinkHost {

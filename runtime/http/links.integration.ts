@@ -12,7 +12,7 @@ import { WebCallers } from '#runtime/http/web-callers.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { limits } from '#schemas/limits.ts'
 import { type AskingLink, openLink } from './asking-link.ts'
-import { FrameReader, FrameWriter, frameKinds } from './frames.ts'
+import { FrameReader, FrameWriter, frameKinds } from './link-frames.ts'
 
 const servers: HttpServer[] = []
 const links: AskingLink[] = []
