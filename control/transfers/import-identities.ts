@@ -7,6 +7,7 @@
  */
 import { type BulkStep, runSteps } from '#control/identities/bulk-steps.ts'
 import type { Queries } from '#control/store/database.ts'
+import type { Pace } from '#runtime/pace.ts'
 import { limits } from '#schemas/limits.ts'
 import { type BlobLine, linesIn } from './blob-lines.ts'
 import { type ImportLine, importLine, refusalText } from './import-line.ts'
@@ -30,18 +31,19 @@ export async function importIdentities(attempt: TransferAttempt): Promise<void> 
   const target = attempt.container('target')
   let progress: Progress = { at: { ...state.at, etag: source.etag }, counts: state.counts }
   while (progress.at.bytes < source.bytes) {
+    const { bytes: from, lines: before } = progress.at
     const lines = await nextLines(attempt, source, progress.at)
-    for (let from = 0; from < lines.length; ) {
+    for (let some = taken(lines, pace); some.length > 0; some = taken(lines, pace)) {
       await pace.ready(run.over)
       if (run.over.aborted) return
-      const some = lines.slice(from, from + Math.min(pace.atOnce, limits.transferLinesAtOnceMax))
       progress = await carriedOut(attempt, progress, some.map(importLine), source.bytes)
       pace.charge(some.length)
-      from += some.length
       if (progress.at.pending.length < limits.transferPendingBytesMax) continue
       progress = await withBlock(attempt, target, progress)
       await tools.work.advance(undefined, run.job, progress.at, progress.counts)
     }
+    if (progress.at.bytes === from)
+      throw transferFault(`line ${before + 1} of ${source.blob} is longer than ${limits.transferReadBytes} bytes`)
   }
   if (progress.at.pending !== '') progress = await withBlock(attempt, target, progress)
   // Also where nothing was refused: what an earlier import left there is not this one's.
@@ -65,13 +67,21 @@ async function nextLines(
   { asking }: TransferAttempt,
   { container, blob, bytes, etag }: Source,
   at: TransferPosition,
-): Promise<BlobLine[]> {
+): Promise<Iterator<BlobLine, undefined>> {
   const end = Math.min(bytes, at.bytes + limits.transferReadBytes)
   const part = await asking(() => container.read(blob, { first: at.bytes, last: end - 1, etag }))
-  const lines = linesIn(part, end === bytes, at)
-  if (lines.length === 0)
-    throw transferFault(`line ${at.lines + 1} of ${blob} is longer than ${limits.transferReadBytes} bytes`)
-  return lines
+  return linesIn(part, end === bytes, at)
+}
+
+/** The next of them, as many as are carried out at once. */
+function taken(lines: Iterator<BlobLine, undefined>, { atOnce }: Pace): BlobLine[] {
+  const some: BlobLine[] = []
+  while (some.length < Math.min(atOnce, limits.transferLinesAtOnceMax)) {
+    const { value } = lines.next()
+    if (value === undefined) break
+    some.push(value)
+  }
+  return some
 }
 
 /** Carries lines out, some of them in each transaction. @returns how far it is then */
