@@ -164,9 +164,9 @@ export class DeviceCommands implements Capability {
 
   /** Never rejects. */
   async #serve(window: Window): Promise<void> {
-    assert(window.unsettled === 0, 'nothing more is taken while a command of the window is with its device [G-7]')
     let pauseMs = 0
     try {
+      assert(window.unsettled === 0, 'nothing more is taken while a command of the window is with its device [G-7]')
       const taken = await this.#takes.call({ ...window.id, countMax: limits.commandsInFlightMax, forSession: true })
       if (taken !== undefined) {
         const isReading = await this.#deliver(window, taken.commands)
