@@ -43,6 +43,7 @@ import { openRegistry, type Registry, type ToldRecords } from './open-registry.t
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
 import type { RegistrarRules } from './provisioning/sql-registrar.ts'
+import { sweepPlacements } from './provisioning/sweep-placements.ts'
 import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes, type Services } from './service-routes.ts'
 import type { ShownSettings } from './settings/settings-operations.ts'
@@ -170,6 +171,7 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   closing.push(sweepCommands(registry.commands, metrics, clock, logger))
   closing.push(sweepUploads(registry.uploads, clock, logger))
   closing.push(sweepTransfers(registry.transfers, clock, logger))
+  closing.push(sweepPlacements(registry.settleLeft, registry.keeperOf('placement_intents'), clock, logger))
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
   const methods = methodsOver(downlink, (options.identitiesRequired ?? true) ? registry.identities : undefined)

@@ -70,6 +70,8 @@ export interface Registry {
   readonly linkedHubs: LinkedHubs
   readonly registrar: Registrar
   readonly devicesOf: DevicesOf
+  /** Takes devices from hubs that interrupted registrations left there: see `SqlRegistrar.settleLeft`. */
+  readonly settleLeft: () => Promise<number>
   readonly jobs: Jobs & JobWork
   readonly transfers: Transfers & TransferWork
   readonly configurations: Configurations & ConfigurationWork
@@ -159,6 +161,7 @@ export async function registryOver(
     linkedHubs: new SqlLinkedHubs(database),
     registrar,
     devicesOf: (hostName) => registrar.devicesOf(hostName),
+    settleLeft: () => registrar.settleLeft(),
     queries: queriesOver(database),
     jobs: new SqlJobs(database),
     transfers: new SqlTransfers(database),

@@ -25,6 +25,7 @@
  *   file_notifications (seq)            files that devices uploaded, for services
  *   enrolments (kind, id)               who may register, ids in lower case; documents as provisioning/enrolment-document.ts has them
  *   provisioning ()                     counts changes of enrolment groups and linked hubs, one row
+ *   placement_intents (id, hub, device_id)   devices that a hub may have and no registration says so, until that is settled
  *   registrations (id)                  what became of who registered, ids in lower case
  *   linked_hubs (host_name)             further hubs that devices are sent to
  *   jobs       (id)                     jobs over many devices, with how many of them are how far, and the lease of who runs it
@@ -41,6 +42,7 @@
  */
 import { modelsMigration } from './models-migration.ts'
 import { holdersMigration } from './one-holder.ts'
+import { placementIntentsMigration } from './placement-intents-migration.ts'
 import { transfersMigration } from './transfers-migration.ts'
 
 /** In their order. */
@@ -427,4 +429,5 @@ export const migrations: readonly (readonly string[])[] = [
     'ALTER INDEX penstock.twins_desired SET (gin_pending_list_limit = 256)',
   ],
   transfersMigration,
+  placementIntentsMigration,
 ]

@@ -19,7 +19,7 @@ export async function callDigitalTwin(rightly: Rightly): Promise<void> {
   const at = '/digitaltwins/d1'
   await rightly(200, 'GET', at)
   await rightly(404, 'GET', '/digitaltwins/nobody')
-  await rightly(202, 'PATCH', at, { body: [{ op: 'add', path: '/lamp/on', value: true }] })
+  await rightly(202, 'PATCH', at, { body: [{ op: 'add', path: '/lamp', value: { on: true, $metadata: {} } }] })
   await rightly(400, 'PATCH', at, { body: [{ op: 'move', path: '/lamp' }] })
   await rightly(412, 'PATCH', at, { body: [{ op: 'remove', path: '/lamp' }], headers: { 'if-match': '"AAAA"' } })
   for (const owner of [at, `${at}/components/lamp`]) await rightly(200, 'POST', `${owner}/commands/blink`, { body: {} })

@@ -109,6 +109,7 @@ export class PartitionReader implements MessageSource {
   #waitForRecord(): void {
     const { hub, partition, link } = this.#options
     if (!link.isOpen) return
+    assert(this.#cancelWait === undefined, 'a reader waits for one record: of two waits one would never end')
     this.#cancelWait = hub.onRecord(partition, this.#offset, () => this.#goOn())
     link.ranDry()
   }
