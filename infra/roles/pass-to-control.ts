@@ -176,7 +176,7 @@ function linkedCall(
   // A link has one request whole, and its answer. Whatever else stands before the control role may know of no links.
   if (rest !== undefined || path !== '' || request.method === 'HEAD' || !shortPath.test(request.path)) return undefined
   const head = passedHead(request, authorization, origin, beginning.length)
-  return link.find(origin, head.length + beginning.length)?.ask(head, beginning, waitMs)
+  return link.find(origin, Buffer.byteLength(head) + beginning.length)?.ask(head, beginning, waitMs)
 }
 
 function linked(call: LinkedCall, request: HttpRequest): Promise<HttpAnswer> {

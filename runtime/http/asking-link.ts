@@ -12,7 +12,14 @@ import { limits } from '#schemas/limits.ts'
 import type { Clock } from '../clock.ts'
 import type { HttpAnswer } from './answer.ts'
 import { requestLinkProtocol } from './head.ts'
-import { answerPrefixBytes, type FrameListener, FrameReader, FrameWriter, frameKinds } from './link-frames.ts'
+import {
+  answerPrefixBytes,
+  type FrameListener,
+  FrameReader,
+  FrameWriter,
+  frameKinds,
+  prefixBytes,
+} from './link-frames.ts'
 
 export interface LinkedCall {
   readonly answered: Promise<HttpAnswer>
@@ -116,7 +123,7 @@ export class AskingLink implements FrameListener {
   hasRoom(bytes: number): boolean {
     return (
       !this.#isLeaving &&
-      bytes <= limits.linkRequestBytesMax - 16 &&
+      bytes + prefixBytes <= limits.linkRequestBytesMax &&
       this.#waiting.size < limits.linkRequestsMax &&
       this.#socket.writableLength < limits.linkWaitingBytesMax
     )

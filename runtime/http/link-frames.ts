@@ -17,7 +17,8 @@ export const frameKinds = { request: 0, left: 1, ping: 2, answer: 3, broken: 4, 
 export type FrameKind = (typeof frameKinds)[keyof typeof frameKinds]
 
 const lengthBytes = 4
-const prefixBytes = lengthBytes + 1 + 4
+/** Before what a frame says, with its length. */
+export const prefixBytes = lengthBytes + 1 + 4
 export const answerPrefixBytes = 2 + 4
 const noBytes = Buffer.alloc(0)
 
