@@ -17,9 +17,10 @@ export const frameKinds = { request: 0, left: 1, ping: 2, answer: 3, broken: 4, 
 export type FrameKind = (typeof frameKinds)[keyof typeof frameKinds]
 
 const lengthBytes = 4
-/** Before what a frame says, with its length. */
-export const prefixBytes = lengthBytes + 1 + 4
+const prefixBytes = lengthBytes + 1 + 4
 export const answerPrefixBytes = 2 + 4
+/** Of a frame beside heads, headers and bodies, at most. */
+export const frameRoomBytes = 1 + 4 + answerPrefixBytes
 const noBytes = Buffer.alloc(0)
 
 export interface FrameListener {
