@@ -16,7 +16,7 @@ import { Pace } from '#runtime/pace.ts'
 import { statusBytesOf } from '#runtime/proc.ts'
 import { limits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
-import type { Job, JobType } from './jobs/jobs.ts'
+import type { DeviceJobType, Job } from './jobs/jobs.ts'
 import { runJobs } from './jobs/run-jobs.ts'
 import type { Methods } from './methods/methods.ts'
 import { type Registry, registryOver } from './open-registry.ts'
@@ -26,7 +26,7 @@ import { openDatabase } from './store/open-database.ts'
 const lookMs = 100
 const twinsLookedAt = 1_000
 
-const contents: Readonly<Record<JobType, string>> = {
+const contents: Readonly<Record<DeviceJobType, string>> = {
   scheduleUpdateTwin: '{"etag":"*","tags":{"floor":2},"properties":{"desired":{"on":true,"level":5}}}',
   scheduleDeviceMethod: '{"methodName":"reboot","payload":{"in":5}}',
 }
@@ -46,7 +46,7 @@ class Bench {
   }
 
   /** When all devices were found, and how fast each quarter of them was done: what grows with their number would show. */
-  async whole(type: JobType): Promise<void> {
+  async whole(type: DeviceJobType): Promise<void> {
     const end = this.#run()
     const id = await this.#create(type)
     const memory = new Memory()
@@ -127,11 +127,12 @@ class Bench {
     const { jobs: work, twins, queries } = this.#registry
     const pace = new Pace(this.#perSecond, systemClock)
     const metrics = new Metrics(metricsTable)
-    const parts = { work, twins, methods: answering, devicesWhere: queries.devicesWhere, pace, metrics }
+    const transfer = async (): Promise<void> => {}
+    const parts = { work, twins, transfer, methods: answering, devicesWhere: queries.devicesWhere, pace, metrics }
     return runJobs({ ...parts, clock: systemClock, logger: silentLogger })
   }
 
-  async #create(type: JobType): Promise<string> {
+  async #create(type: DeviceJobType): Promise<string> {
     if (type === 'scheduleUpdateTwin') this.#twinJobs++
     const job = { type, condition: '*', content: contents[type], startAtMs: undefined, executionSeconds: 86_400 }
     return (await this.#registry.jobs.create({ ...job, id: `${type}-${this.#twinJobs}` })).id
@@ -145,7 +146,7 @@ class Bench {
   }
 
   /** Each job changed each twin once. */
-  async #checkTwins(type: JobType): Promise<void> {
+  async #checkTwins(type: DeviceJobType): Promise<void> {
     if (type !== 'scheduleUpdateTwin') return
     for (let look = 0; look < twinsLookedAt; look++) {
       const deviceId = idAt(Math.floor((look * this.#devices) / twinsLookedAt))

@@ -27,7 +27,9 @@ import { EdgeDialer } from './downlink/edge-dialer.ts'
 import { EdgeFinder } from './downlink/edge-finder.ts'
 import { LinkedDownlink } from './downlink/linked-downlink.ts'
 import { ensureFirstDevice } from './identities/first-device.ts'
+import type { UpdateTwins } from './identities/identities.ts'
 import type { Identity } from './identities/identity.ts'
+import type { JobTools } from './jobs/job-run.ts'
 import { runJobs } from './jobs/run-jobs.ts'
 import type { Directory } from './link/directory.ts'
 import { controlSocketPath } from './link/directory-contract.ts'
@@ -41,12 +43,18 @@ import { openRegistry, type Registry, type ToldRecords } from './open-registry.t
 import { openRouting } from './open-routing.ts'
 import { watchLostEdges } from './presence/lost-edges.ts'
 import type { RegistrarRules } from './provisioning/sql-registrar.ts'
+import { sweepPlacements } from './provisioning/sweep-placements.ts'
 import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes, type Services } from './service-routes.ts'
 import type { ShownSettings } from './settings/settings-operations.ts'
 import type { AnalystSql } from './sql/sql.ts'
+import { transferFault } from './transfers/read-transfer.ts'
+import { runTransfer } from './transfers/run-transfer.ts'
+import { sweepTransfers } from './transfers/sweep-transfers.ts'
+import type { TransferContainers } from './transfers/transfers.ts'
 import { ensurePolicies, rekeyPolicy } from './trust/policies.ts'
 import type { RekeyPolicy } from './trust/policy-operations.ts'
+import { updateTwins } from './twins/bulk-updates.ts'
 import { sweepUploads } from './uploads/sweep-uploads.ts'
 
 export interface ControlOptions {
@@ -66,6 +74,8 @@ export interface ControlOptions {
   readonly delivery?: DeliveryState | undefined
   /** Where models are tables; left out: there are no models. */
   readonly modelWarehouse?: ModelWarehouse | undefined
+  /** Where all identities may be carried to, and from; left out: nowhere. */
+  readonly transferContainers?: TransferContainers | undefined
   /** The table of devices that analysts read; left out: nobody keeps one. */
   readonly deviceTable?: DeviceTable | undefined
   /** Further checks of documents of routes. */
@@ -160,6 +170,8 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   closing.push(() => recorder.close())
   closing.push(sweepCommands(registry.commands, metrics, clock, logger))
   closing.push(sweepUploads(registry.uploads, clock, logger))
+  closing.push(sweepTransfers(registry.transfers, clock, logger))
+  closing.push(sweepPlacements(registry.settleLeft, registry.keeperOf('placement_intents'), clock, logger))
   const rekey: RekeyPolicy = (name, which) => rekeyPolicy(registry.trust, options, name, which)
   const downlink = new LinkedDownlink(finder, clock)
   const methods = methodsOver(downlink, (options.identitiesRequired ?? true) ? registry.identities : undefined)
@@ -194,6 +206,7 @@ function servicesOf(
     hubName,
     queriesPerMinute: options.queriesPerMinute ?? jobSettings.queriesPerMinute.default,
     uploadHost: options.uploadHost ?? hubName,
+    transferContainers: options.transferContainers,
   }
 }
 
@@ -217,14 +230,17 @@ function workOnDevices(
     jobDevicesPerSecond = jobSettings.jobDevicesPerSecond.default,
     onJobsActive,
     deviceTable,
+    transferContainers: containers,
   }: ControlOptions,
-  { jobs, configurations, twins, queries: { devicesWhere, count }, ...registry }: Registry,
+  { jobs, configurations, twins, queries, ...registry }: Registry,
   methods: Methods,
   clock: Clock,
 ): () => Promise<void> {
+  const { devicesWhere, count } = queries
   const tools = { twins, devicesWhere, pace: new Pace(jobDevicesPerSecond, clock), metrics, clock, logger }
+  const transfer = transferOver({ ...registry, twins, queries }, containers)
   const ends = [
-    runJobs({ ...tools, work: jobs, methods }, onJobsActive),
+    runJobs({ ...tools, work: jobs, methods, transfer }, onJobsActive),
     applyConfigurations({ ...tools, work: configurations, count }),
   ]
   const { deviceRecords: records, changes } = registry
@@ -232,5 +248,17 @@ function workOnDevices(
   if (deviceTable) ends.push(keepDeviceTable({ records, table: deviceTable, changes, holds, metrics, clock, logger }))
   return async () => {
     await Promise.all(ends.map((end) => end()))
+  }
+}
+
+/** @param containers `undefined`: transfers that another process took on fail here, with the reason */
+function transferOver(
+  { transfers, identities, twins, queries }: Pick<Registry, 'transfers' | 'identities' | 'twins' | 'queries'>,
+  containers: TransferContainers | undefined,
+): JobTools['transfer'] {
+  return async (run) => {
+    if (containers === undefined) throw transferFault('no containers can be reached from here')
+    const update: UpdateTwins = (given, items) => updateTwins(twins, given, items)
+    await runTransfer(run, { work: transfers, identities, updateTwins: update, queries, containers })
   }
 }

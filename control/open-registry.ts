@@ -39,6 +39,8 @@ import { copyStore, type StoreCopy } from './store/copy-store.ts'
 import type { Database } from './store/database.ts'
 import { OneHolder } from './store/one-holder.ts'
 import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
+import { SqlTransfers } from './transfers/sql-transfers.ts'
+import type { Transfers, TransferWork } from './transfers/transfers.ts'
 import { SqlTrust } from './trust/sql-trust.ts'
 import type { TrustStore } from './trust/trust.ts'
 import { SqlDeviceTwins } from './twins/sql-device-twins.ts'
@@ -68,7 +70,10 @@ export interface Registry {
   readonly linkedHubs: LinkedHubs
   readonly registrar: Registrar
   readonly devicesOf: DevicesOf
+  /** Takes devices from hubs that interrupted registrations left there: see `SqlRegistrar.settleLeft`. */
+  readonly settleLeft: () => Promise<number>
   readonly jobs: Jobs & JobWork
+  readonly transfers: Transfers & TransferWork
   readonly configurations: Configurations & ConfigurationWork
   readonly deviceRecords: DeviceRecords
   /** Says whether it is this process that keeps a table of this name, of all that share the store. */
@@ -156,14 +161,13 @@ export async function registryOver(
     linkedHubs: new SqlLinkedHubs(database),
     registrar,
     devicesOf: (hostName) => registrar.devicesOf(hostName),
+    settleLeft: () => registrar.settleLeft(),
     queries: queriesOver(database),
     jobs: new SqlJobs(database),
+    transfers: new SqlTransfers(database),
     configurations: new SqlConfigurations(database),
     deviceRecords: new SqlDeviceRecords(database),
-    keeperOf: (table) => {
-      const holder = new OneHolder(database, table, limits.tableHeldMs)
-      return () => holder.holds()
-    },
+    keeperOf: (table) => keeperOver(database, table),
     models: new SqlModels(database),
     changes,
     copyTo: (folder) => copyStore(database, folder),
@@ -174,6 +178,11 @@ export async function registryOver(
       await database.close()
     },
   }
+}
+
+function keeperOver(database: Database, table: string): () => Promise<boolean> {
+  const holder = new OneHolder(database, table, limits.tableHeldMs)
+  return () => holder.holds()
 }
 
 /** So many of them at once: each may read all twins. */

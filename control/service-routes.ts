@@ -36,6 +36,8 @@ import type { RoutingService } from './routes/routing-service.ts'
 import { type ShownSettings, settingsOperations } from './settings/settings-operations.ts'
 import type { AnalystSql } from './sql/sql.ts'
 import { sqlOperations } from './sql/sql-operations.ts'
+import { transferOperations } from './transfers/transfer-operations.ts'
+import type { TransferContainers } from './transfers/transfers.ts'
 import { authorityOperations } from './trust/authority-operations.ts'
 import { policyOperations, type RekeyPolicy } from './trust/policy-operations.ts'
 import { updateTwins } from './twins/bulk-updates.ts'
@@ -62,6 +64,8 @@ export interface Services {
   readonly loadTests: LoadTests | undefined
   /** Under which files are read that devices uploaded. */
   readonly uploadHost: string
+  /** `undefined`: no containers can be reached from here. */
+  readonly transferContainers: TransferContainers | undefined
   readonly methods: Methods
   /** `undefined`: ClickHouse cannot be reached from here. */
   readonly models: ModelService | undefined
@@ -82,6 +86,7 @@ export function registerServiceRoutes(
     sql,
     loadTests,
     uploadHost,
+    transferContainers,
     methods,
     models,
   }: Services,
@@ -90,7 +95,7 @@ export function registerServiceRoutes(
 ): void {
   const onCommandSent = gatheredNotices((ids) => downlink.tell(ids, { kind: 'commands' }))
   const operations = [
-    ...identityOperations(registry.identities, (items) => updateTwins(registry.twins, items)),
+    ...identityOperations(registry.identities, (queries, items) => updateTwins(registry.twins, queries, items)),
     ...twinOperations(registry.twins, twinDocument),
     ...digitalTwinOperations(registry.twins, methods),
     ...queryOperations(registry.queries, twinDocument, queriesPerMinute),
@@ -109,6 +114,7 @@ export function registerServiceRoutes(
     ...methodOperations(methods),
     ...configurationOperations(registry.configurations, registry.twins, registry.queries),
     ...jobOperations(registry.jobs, registry.queries.checkCondition, options.clock),
+    ...(transferContainers ? transferOperations(registry.transfers, transferContainers) : []),
     ...routingOperations(routing),
     ...replayOperations(routing.replays),
     ...hubRoutingOperations(routing),

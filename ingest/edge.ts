@@ -24,6 +24,7 @@ import { routeWebSocket } from '#ingest/listeners/websocket.ts'
 import { routeOtlp } from '#ingest/otlp/export-routes.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
 import type { Authenticate, AuthorizeService } from '#ingest/session/principal.ts'
+import { assert } from '#runtime/assert.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { Notice } from '#schemas/downlink.ts'
@@ -286,4 +287,5 @@ async function drain(edge: EdgeContext, listeners: readonly (Listener | undefine
     connection.fail(new PenstockError('INGEST_DRAINING', 'the edge is shutting down'))
   await batcher.drain(giveUp.signal) // will messages
   cancelGiveUp()
+  assert(edge.sessions.size === 0, 'no session outlives its edge: nobody would hear that its device is gone')
 }

@@ -29,6 +29,21 @@ export const jobLimits = {
   jobAnswerBytesMax: 4 * 1024,
   /** Calls under way are waited for so long when a process ends; what they give later is not known. */
   jobStopMsMax: 5_000,
+  /** Identities of a page of an export, which is a block of its blob: at most 20 MiB, and of 50,000 blocks that Azure takes 25,000,000 identities. */
+  transferPageMax: 500,
+  transferBlocksMax: 50_000,
+  /** What is read of the blob of an import at a time, and so its longest line. An identity with its twin has some 50 KiB, six times as much in escapes. */
+  transferReadBytes: 1024 * 1024,
+  /** Lines of one transaction of an import, or what the pace lets, if that is less; the hub's own number of operations in one request. */
+  transferLinesAtOnceMax: 100,
+  /** Refusals that are gathered in the store before they are a block. */
+  transferPendingBytesMax: 64 * 1024,
+  /** An address with its signature. */
+  transferUriBytesMax: 4 * 1024,
+  /** How often a container is tried that does not answer: some ten minutes. */
+  transferTriesMax: 24,
+  /** What is told of transfers that ended, or wait. */
+  transfersListedMax: 1_000,
   /** Configurations, their custom metrics, and their labels; the hub's own numbers but for the last. */
   configurationsMax: 100,
   configurationMetricsMax: 5,

@@ -7,7 +7,7 @@ export const jobSettings = {
     min: 1,
     max: 100_000,
     meaning:
-      'devices that all jobs of a control process update or call a second, together with those that its configurations change',
+      'devices that all jobs of a control process update, call or import a second, together with those that its configurations change',
   },
   queriesPerMinute: {
     env: 'PENSTOCK_QUERIES_PER_MINUTE',

@@ -267,6 +267,9 @@ export const limits = {
   allocationMsMax: 90_000,
   /** They are waited for so long when a process ends. */
   allocationStopMsMax: 5_000,
+  /** How often devices are looked for that interrupted registrations left in hubs, and how many of a hub at once. */
+  intentsLookedAtMs: 30_000,
+  intentsSettledAtOnceMax: 100,
   /** Hubs that devices are sent to, besides this one. */
   linkedHubsMax: 50,
   /** A request to a linked hub, or to a function that chooses one, from its beginning to the end of the answer; and what is read of that. */

@@ -2,6 +2,8 @@
 export const modelLimits = {
   /** Each has a view, which is looked at again and again. */
   modelsMax: 200,
+  /** In one answer, each with its document: less than 10 MiB. */
+  modelsPageMax: 25,
   /** Each is a column of the model's view. */
   modelFieldsMax: 500,
   /** Names of models, and of fields: part of names of columns. */

@@ -28,7 +28,7 @@ export const routingSettings = {
     kind: 'text',
     default: undefined,
     meaning:
-      "hosts, or host:port, several separated by commas, that endpoints may reach although they are link-local, or one of Penstock's own ports",
+      "hosts, or host:port, several separated by commas, that endpoints and containers of exports may reach although they are link-local, or one of Penstock's own ports",
   },
   endpointsFolders: {
     env: 'PENSTOCK_ENDPOINTS_FOLDERS',

@@ -29,6 +29,19 @@ export interface Call {
 /** Told when an answer says that nobody is logged in any more. */
 export const sessionLost = new EventTarget()
 
+/** All that a list has, page by page; `check` is of a page. @throws as `answerOf` */
+export async function items<T>(check: JsonCheck<readonly T[]>, path: string, signal: AbortSignal): Promise<T[]> {
+  const found: T[] = []
+  let continuation: string | null = ''
+  while (continuation !== null) {
+    const headers: Record<string, string> = continuation === '' ? {} : { 'x-ms-continuation': continuation }
+    const page: Response = await answerOf(path, { headers, signal })
+    continuation = page.headers.get('x-ms-continuation')
+    found.push(...check(await page.json()))
+  }
+  return found
+}
+
 /**
  * Sends a request and gives its answer once the head is there.
  * @throws CallFault for any status but 2xx; the signal's reason once it has aborted

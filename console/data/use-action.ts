@@ -5,6 +5,8 @@ export interface Action<Given extends readonly unknown[]> {
   /** Of the last run; `undefined` once another one begins. */
   readonly error: unknown
   run(...given: Given): Promise<void>
+  /** What it threw needs to be shown no longer. */
+  forget(): void
 }
 
 /** Something that a button does: one run at a time, what it throws is kept to be shown. What is under way is cancelled with the screen. */
@@ -30,5 +32,5 @@ export function useAction<Given extends readonly unknown[]>(
       if (!controller.signal.aborted) setRunning(false)
     }
   }
-  return { isRunning, error, run }
+  return { isRunning, error, run, forget: () => setError(undefined) }
 }

@@ -1,6 +1,9 @@
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { CallFault } from './call.ts'
 
+/** After so many milliseconds, while the page is visible; always when it comes into sight again, as after a change in another tab. */
+export type Again = number | 'when seen'
+
 /** What a screen knows of something that it asked for. `value` stays while it is asked for again. */
 export interface Loaded<T> {
   readonly value: T | undefined
@@ -13,14 +16,14 @@ export interface Loaded<T> {
 }
 
 /**
- * Asks for something, again whenever `keys` change, and every `everyMs` while the page is visible. An answer that came too late for its
+ * Asks for something, again whenever `keys` change, and as `again` says. An answer that came too late for its
  * keys is dropped, and its request cancelled. A component that goes on to another subject needs a `key` of its own: within one, what was
  * there stays in sight until the next answer, so that a list does not jump while somebody types what it is to hold.
  */
 export function useLoad<T>(
   load: (signal: AbortSignal) => Promise<T>,
   keys: readonly unknown[],
-  everyMs?: number,
+  again?: Again,
 ): Loaded<T> {
   const [state, setState] = useState<{ readonly key: string; readonly value: T | undefined; readonly error: unknown }>()
   const [isLoading, setLoading] = useState(true)
@@ -52,19 +55,17 @@ export function useLoad<T>(
   // What is wrong with a question stays wrong.
   const isRefused = state?.error instanceof CallFault && state.error.status === 400
   useEffect(() => {
-    if (everyMs === undefined || isLoading || isRefused) return
-    const timer = setTimeout(() => {
-      if (!document.hidden) reload()
-    }, everyMs)
-    const onVisible = (): void => {
+    if (again === undefined || isLoading || isRefused) return
+    const reloadIfSeen = (): void => {
       if (!document.hidden) reload()
     }
-    document.addEventListener('visibilitychange', onVisible)
+    const timer = again === 'when seen' ? undefined : setTimeout(reloadIfSeen, again)
+    document.addEventListener('visibilitychange', reloadIfSeen)
     return () => {
       clearTimeout(timer)
-      document.removeEventListener('visibilitychange', onVisible)
+      document.removeEventListener('visibilitychange', reloadIfSeen)
     }
-  }, [everyMs, isLoading, isRefused, reload])
+  }, [again, isLoading, isRefused, reload])
 
   const isOfBefore = state !== undefined && state.key !== key
   return { value: state?.value, error: state?.error, isLoading, isOfBefore, reload }

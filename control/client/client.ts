@@ -69,6 +69,23 @@ export class RestClient {
     return this.checked(check, await this.call(method, path, body, headers))
   }
 
+  /** All that a list has, page by page; `check` is of a page. @throws as `json` */
+  async *items<T>(
+    check: JsonCheck<readonly T[]>,
+    method: string,
+    path: string,
+    body?: object,
+    headers?: Record<string, string>,
+  ): AsyncGenerator<T> {
+    let continuation: string | null = ''
+    while (continuation !== null) {
+      const from: Record<string, string> = continuation === '' ? {} : { 'x-ms-continuation': continuation }
+      const page: Response = await this.call(method, path, body, { ...headers, ...from })
+      continuation = page.headers.get('x-ms-continuation')
+      yield* await this.checked(check, page)
+    }
+  }
+
   /** The body of an answer. @throws as `json` */
   async checked<T>(check: JsonCheck<T>, response: Response): Promise<T> {
     try {

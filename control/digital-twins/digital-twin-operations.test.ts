@@ -109,6 +109,17 @@ describe('digital twins over REST', () => {
     expect(written).toHaveLength(1)
   })
 
+  test('tell who read the twin too long ago so, whatever was sent', async () => {
+    const { run, written } = setUp()
+    const unfit = [[{ op: 'remove', path: '/speed' }], [{ op: 'move', path: '/speed' }], {}, 'no JSON']
+    for (const body of unfit)
+      await expect(run('PATCH', '/digitaltwins/d', body, '"AAAAAAAAAAc="')).rejects.toEqual(
+        refusedAs('REGISTRY_ETAG_STALE'),
+      )
+    await expect(run('PATCH', '/digitaltwins/d', unfit[0], '"AAAAAAAAAAE="')).rejects.toEqual(refusedAs('TWIN_INVALID'))
+    expect(written).toEqual([])
+  })
+
   test('take no patch that nests too deep, is none, or breaks the rules of twins', async () => {
     const { run, written } = setUp()
     const deep = `[{"op":"add","path":"/a","value":${'['.repeat(20)}${']'.repeat(20)}}]`

@@ -17,7 +17,7 @@ import type { IdentityTwin, Twins } from '#control/twins/twins.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { isWithinDepth } from '#runtime/json-depth.ts'
-import { isPenstockError } from '#schemas/errors.ts'
+import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { checkIdentityId, type IdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import { digitalTwinDocument, type TwinSections } from './digital-twin-document.ts'
@@ -49,9 +49,7 @@ export function digitalTwinOperations(twins: Pick<Twins, 'get' | 'update'>, meth
       right: 'ServiceConnect',
       bodyBytesMax: limits.twinPatchBytesMax,
       run: async (request, body) => {
-        if (!isWithinDepth(body, patchDepthMax))
-          throw argumentFault(`a patch nests at most ${patchDepthMax} levels deep`)
-        const etag = await patched(twins, idOf(request), jsonFrom(body), ifMatchOf(request)?.etag)
+        const etag = await patched(twins, idOf(request), body, ifMatchOf(request)?.etag)
         return { status: 202, headers: { ETag: `"${etag}"`, Location: request.path } }
       },
     },
@@ -100,16 +98,22 @@ function commandAnswer(outcome: Awaited<ReturnType<Methods['call']>>): HttpAnswe
   }
 }
 
-/** @param ifMatch `undefined`: whatever the twin is by now @returns the new etag @throws TWIN_INVALID, REGISTRY_ETAG_STALE */
+/**
+ * A condition is judged before what is sent (RFC 9110, section 13.2.1): who read the twin too long ago learns that first.
+ * @param ifMatch `undefined`: whatever the twin is by now
+ * @returns the new etag @throws TWIN_INVALID, REGISTRY_ETAG_STALE
+ */
 async function patched(
   twins: Pick<Twins, 'get' | 'update'>,
   id: IdentityId,
-  document: unknown,
+  body: Uint8Array,
   ifMatch: string | undefined,
 ): Promise<string> {
   for (let attempt = 1; ; attempt++) {
     const before = await twins.get(id)
-    const desired = desiredPatchFrom(document, sectionsOf(before))
+    if (ifMatch !== undefined && ifMatch !== etagText(before.twin.etag))
+      throw new PenstockError('REGISTRY_ETAG_STALE', 'the twin was changed since it was read: read it again')
+    const desired = desiredPatchFrom(documentFrom(body), sectionsOf(before))
     const patch = twinPatchFrom({ properties: { desired } })
     try {
       const { twin } = await twins.update(id, patch, ifMatch ?? etagText(before.twin.etag))
@@ -119,6 +123,12 @@ async function patched(
       if (!isOvertaken || attempt === limits.digitalTwinAttemptsMax) throw error
     }
   }
+}
+
+/** @throws REGISTRY_ARGUMENT_INVALID, REGISTRY_BODY_MALFORMED */
+function documentFrom(body: Uint8Array): unknown {
+  if (!isWithinDepth(body, patchDepthMax)) throw argumentFault(`a patch nests at most ${patchDepthMax} levels deep`)
+  return jsonFrom(body)
 }
 
 function sectionsOf({ identity, twin }: IdentityTwin): TwinSections {

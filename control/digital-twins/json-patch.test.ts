@@ -19,7 +19,6 @@ const remove = (path: string) => ({ op: 'remove', path })
 describe('a JSON Patch of a digital twin', () => {
   test.each([
     ['a property', add('/speed', 4), { speed: 4 }],
-    ['a property that is new', add('/pace', 4), { pace: 4 }],
     [
       'a property that is an object, of which nothing else is left',
       add('/fan', { low: 5 }),
@@ -28,18 +27,28 @@ describe('a JSON Patch of a digital twin', () => {
     ['a property of a component', add('/thermostat/target', 21), { thermostat: { target: 21 } }],
     [
       'a property of a component that only the device told of',
-      add('/sensor/rate', 5),
-      { sensor: { __t: 'c', rate: 5 } },
+      add('/sensor/heat', 5),
+      { sensor: { __t: 'c', heat: 5 } },
     ],
-    ['a property of a component that is new', add('/door/open', true), { door: { __t: 'c', open: true } }],
+    ['a property that only the device told of', add('/serial', 'b'), { serial: 'b' }],
     [
       'a component, of which nothing else is left',
       add('/thermostat', { low: 1, $metadata: {} }),
       { thermostat: { __t: 'c', low: 1, target: null, range: null } },
     ],
-    ['a component without properties', add('/door', { $metadata: {} }), { door: { __t: 'c' } }],
   ])('writes %s, with add and replace alike', (_what, operation, expected) => {
     for (const op of ['add', 'replace']) expect(patch({ ...operation, op })).toEqual(expected)
+  })
+
+  test.each([
+    ['a property', add('/pace', 4), { pace: 4 }],
+    ['a property of a component', add('/thermostat/low', 4), { thermostat: { low: 4 } }],
+    ['one of a component that the device told of', add('/sensor/rate', 5), { sensor: { __t: 'c', rate: 5 } }],
+    ['a component', add('/door', { open: true, $metadata: {} }), { door: { __t: 'c', open: true } }],
+    ['a component without properties', add('/door', { $metadata: {} }), { door: { __t: 'c' } }],
+  ])('adds what is new: %s, which replace does not', (_what, operation, expected) => {
+    expect(patch(operation)).toEqual(expected)
+    expect(() => patch({ ...operation, op: 'replace' })).toThrow(`${operation.path} cannot be replaced`)
   })
 
   test.each([
@@ -47,8 +56,24 @@ describe('a JSON Patch of a digital twin', () => {
     ['a component', '/thermostat', { thermostat: null }],
     ['a property of a component', '/thermostat/target', { thermostat: { target: null } }],
     ['the last property of a component, and the component with it', '/lamp/on', { lamp: null }],
-    ['what is not there', '/pace', { pace: null }],
   ])('removes %s', (_what, path, expected) => expect(patch(remove(path))).toEqual(expected))
+
+  test.each([
+    ['/pace cannot be removed', [remove('/pace')]],
+    ['/serial cannot be removed', [remove('/serial')]],
+    ['/door cannot be removed', [remove('/door')]],
+    ['/sensor/heat cannot be removed', [remove('/sensor/heat')]],
+    ['/thermostat/pace cannot be removed', [remove('/thermostat/pace')]],
+    ['/door/open cannot be removed', [remove('/door/open')]],
+    ['/speed cannot be removed', [remove('/speed'), remove('/speed')]],
+    ['/lamp/on cannot be removed', [remove('/lamp/on'), remove('/lamp/on')]],
+    ['/door/open cannot be replaced', [{ op: 'replace', path: '/door/open', value: 1 }]],
+    ['/speed cannot be replaced', [remove('/speed'), { op: 'replace', path: '/speed', value: 1 }]],
+    ['/door/open cannot be added: the component is not there', [add('/door/open', true)]],
+    ['/lamp/dim cannot be added: the component is not there', [remove('/lamp'), add('/lamp/dim', 1)]],
+  ])('is refused where what it is about is not there: %s', (reason, operations) => {
+    expect(() => patch(add('/speed', 9), ...operations)).toThrow(reason)
+  })
 
   test('does one operation after the other, and names nothing that none of them wrote', () => {
     expect(
@@ -68,6 +93,8 @@ describe('a JSON Patch of a digital twin', () => {
     })
     expect(patch(remove('/thermostat/target'), remove('/thermostat/range'))).toEqual({ thermostat: null })
     expect(patch(add('/lamp/dim', 1), remove('/lamp'))).toEqual({ lamp: null })
+    expect(patch(remove('/lamp/on'), add('/lamp/dim', 1))).toEqual({ lamp: { on: null, dim: 1 } })
+    expect(patch(add('/door', { $metadata: {} }), add('/door/open', true))).toEqual({ door: { __t: 'c', open: true } })
   })
 
   test('has as many operations as a patch of a twin has entries, and no more', () => {
@@ -80,6 +107,8 @@ describe('a JSON Patch of a digital twin', () => {
     ['a list of 1 to', {}],
     ['a list of 1 to', []],
     ['op must be add, replace or remove', [{ op: 'move', path: '/speed', from: '/pace' }]],
+    ['op must be add, replace or remove', [{ op: 'copy', path: '/speed', from: '/pace' }]],
+    ['op must be add, replace or remove', [{ op: 'test', path: '/speed', value: 3 }]],
     ['op must be add, replace or remove', [null]],
     ['path must be', [add('speed', 1)]],
     ['path must be', [add('x/speed', 1)]],

@@ -2,6 +2,9 @@
  * JSON Patch (RFC 6902) of a digital twin, as the hub takes it: `add`, `replace` and `remove` of a component, or of a property of the root or
  * of a component. What it does to desired properties is told as a merge patch, which names nothing that was not written.
  *
+ * As the norm has it, a patch that does not fit is refused as a whole. What is added to a component, and what is replaced, must be in the twin
+ * (sections 4.1, 4.3): desired, or told of by the device. What is removed must be desired (section 4.2): what a device tells it alone takes back.
+ *
  *   [{"op":"add","path":"/thermostat1/target","value":21}]                      ─▶  {"thermostat1":{"__t":"c","target":21}}
  *   [{"op":"replace","path":"/thermostat1","value":{"low":1,"$metadata":{}}}]   ─▶  {"thermostat1":{"__t":"c","low":1,"target":null}}
  *   [{"op":"remove","path":"/thermostat1/low"}]                                 ─▶  {"thermostat1":null}, where it was the last one
@@ -19,6 +22,8 @@ interface Operation {
   readonly property: string | undefined
   readonly value: unknown
 }
+
+const written = { add: 'added', replace: 'replaced', remove: 'removed' } as const
 
 /** The mark alone. */
 const componentSizeMin = Object.keys(componentMark).length
@@ -41,6 +46,8 @@ class Changes {
   readonly #after = new Map<string, unknown>()
   /** The properties of a component that were written; `undefined`: all of it was. */
   readonly #written = new Map<string, Set<string> | undefined>()
+  /** Components whose last property was removed: they end with that, unless another one is added. */
+  readonly #emptied = new Set<string>()
 
   constructor(twin: TwinSections) {
     this.#twin = twin
@@ -56,29 +63,38 @@ class Changes {
   }
 
   #addWhole({ kind, name, value }: Operation): void {
+    if (kind === 'remove' && this.#now(name) === undefined) throw notThere(kind, name)
+    if (kind === 'replace' && !this.#isThere(name)) throw notThere(kind, name)
     if (kind !== 'remove' && isMarked(value) && this.#isProperty(name))
       throw fault(`${name} is a property and no component: its value must have no $metadata`)
     if (kind !== 'remove' && !isMarked(value) && this.#isComponent(name))
       throw fault(`${name} is a component: its value must be an object with "$metadata": {}`)
     this.#after.set(name, isMarked(value) ? componentFrom(unmarked(value)) : value)
     this.#written.set(name, undefined)
+    this.#emptied.delete(name)
   }
 
   #addProperty({ kind, name, value }: Operation, property: string): void {
     if (this.#isProperty(name)) throw fault(`${name} is a property and no component: it is written as a whole`)
+    if (!this.#isThere(name)) throw notThere(kind, name, property)
     const now = this.#now(name)
     const component = now instanceof Map ? now : componentFrom(isObject(now) ? now : {})
+    const isDesired = component.has(property)
+    if (kind === 'remove' && !isDesired) throw notThere(kind, name, property)
+    if (kind === 'replace' && !isDesired && valueIn(valueIn(this.#twin.reported, name), property) === undefined)
+      throw notThere(kind, name, property)
     if (kind === 'remove') component.delete(property)
     else component.set(property, value)
-    const isEmpty = kind === 'remove' && component.size === componentSizeMin
-    this.#after.set(name, isEmpty ? undefined : component)
+    if (component.size === componentSizeMin) this.#emptied.add(name)
+    else this.#emptied.delete(name)
+    this.#after.set(name, component)
     if (!this.#written.has(name)) this.#written.set(name, new Set())
     this.#written.get(name)?.add(property)
   }
 
   #patchOf(name: string, written: Set<string> | undefined): unknown {
     const before = valueIn(this.#twin.desired, name)
-    const now = this.#after.get(name)
+    const now = this.#emptied.has(name) ? undefined : this.#after.get(name)
     const after: unknown = now instanceof Map ? Object.fromEntries(now) : now
     if (written === undefined || after === undefined) return mergePatch(before, after)
     const properties = [...written].map((key) => [key, mergePatch(valueIn(before, key), valueIn(after, key))])
@@ -95,8 +111,11 @@ class Changes {
   }
 
   #isProperty(name: string): boolean {
-    const isKnown = this.#now(name) !== undefined || valueIn(this.#twin.reported, name) !== undefined
-    return isKnown && !this.#isComponent(name)
+    return this.#isThere(name) && !this.#isComponent(name)
+  }
+
+  #isThere(name: string): boolean {
+    return this.#now(name) !== undefined || valueIn(this.#twin.reported, name) !== undefined
   }
 }
 
@@ -113,6 +132,12 @@ function operationFrom(document: unknown): Operation {
     throw fault(`${kind} needs a value without null: what is to go is removed`)
   if (property !== undefined && isMarked(value)) throw fault('a component has no components: only the root does')
   return { kind, name, property, value: kind === 'remove' ? undefined : value }
+}
+
+function notThere(kind: Operation['kind'], ...names: readonly string[]): PenstockError {
+  const what =
+    kind === 'add' ? 'the component is not there: it is added as a whole first' : `there is nothing to ${kind}`
+  return fault(`/${names.join('/')} cannot be ${written[kind]}: ${what}`)
 }
 
 function isName(text: string | undefined): boolean {

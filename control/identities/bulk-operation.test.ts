@@ -1,22 +1,30 @@
 import { describe, expect, test } from 'vitest'
 import { classicAnswer, faultAnswer } from '#control/rest/rest.ts'
+import type { Queries } from '#control/store/database.ts'
 import { type ErrorCode, PenstockError } from '#schemas/errors.ts'
 import { hubFaultOf } from '#schemas/hub-faults.ts'
 import { limits } from '#schemas/limits.ts'
 import { bulkAnswer } from './bulk-operation.ts'
-import type { BulkOperation, BulkOutcome, Identities, TwinItem } from './identities.ts'
+import type { AlongsideBulk, BulkOperation, Identities, TwinItem } from './identities.ts'
+
+const noQueries: Queries = { query: async () => [] }
 
 /** A registry that keeps what it is asked, and refuses the devices that it is told to. */
 function registryOf(refused: Readonly<Record<string, Error>> = {}) {
   const asked: BulkOperation[] = []
   const twins: TwinItem[] = []
   const registry = {
-    bulk: async (operations: readonly BulkOperation[]): Promise<BulkOutcome[]> => {
+    bulk: async (operations: readonly BulkOperation[], alongside: AlongsideBulk) => {
       asked.push(...operations)
-      return operations.map(({ content }) => refused[content.deviceId])
+      const changes = operations.map(({ mode, content }) => {
+        const change = mode.startsWith('create') ? 'created' : 'updated'
+        return refused[content.deviceId] ?? change
+      })
+      await alongside(noQueries, changes)
+      return []
     },
   } as unknown as Identities
-  const updateTwins = async (items: readonly TwinItem[]) => {
+  const updateTwins = async (_: Queries, items: readonly TwinItem[]) => {
     twins.push(...items)
     return items.map(({ id }) => refused[id.deviceId])
   }
@@ -108,9 +116,12 @@ describe('many operations in one request', () => {
   test('may be of twins, and are all done in their order', async () => {
     const order: string[] = []
     const identities = {
-      bulk: async (operations: readonly BulkOperation[]) => {
+      bulk: async (operations: readonly BulkOperation[], alongside: AlongsideBulk) => {
         order.push(...operations.map(({ mode, content }) => `${mode} ${content.deviceId}`))
-        return operations.map(() => undefined)
+        await alongside(
+          noQueries,
+          operations.map(() => 'created'),
+        )
       },
     } as unknown as Identities
     const items = [
@@ -118,12 +129,12 @@ describe('many operations in one request', () => {
       { id: 'b', importMode: 'create' },
       { id: 'a', importMode: 'updateTwin', tags: { hall: 1 }, twinETag: 'left aside' },
       { id: 'a', moduleId: 'm', importMode: 'UpdateTwinIfMatchETag', twinETag: '"AAAAAAAAAAE="' },
-      { id: 'b', importMode: 'delete' },
+      { id: 'a', importMode: 'delete' },
     ]
     const twins: TwinItem[] = []
     const { status } = await bulkAnswer(
       identities,
-      async (some) => {
+      async (_, some) => {
         order.push(...some.map(({ id }) => `twin ${id.deviceId}`))
         twins.push(...some)
         return some.map(() => undefined)
@@ -131,7 +142,7 @@ describe('many operations in one request', () => {
       items,
     )
     expect(status).toBe(200)
-    expect(order).toEqual(['create a', 'create b', 'twin a', 'twin a', 'delete b'])
+    expect(order).toEqual(['create a', 'create b', 'twin a', 'twin a', 'delete a'])
     expect(twins).toMatchObject([
       { id: { deviceId: 'a', moduleId: undefined }, document: { tags: { hall: 1 } }, etag: undefined },
       { id: { deviceId: 'a', moduleId: 'm' }, etag: 'AAAAAAAAAAE=' },
@@ -139,6 +150,26 @@ describe('many operations in one request', () => {
     const { answer } = registryOf({ refused: new PenstockError('REGISTRY_ETAG_STALE', 'read it again') })
     expect((await answer([{ id: 'refused', importMode: 'updateTwin' }])).errors).toEqual([
       { deviceId: 'refused', errorCode: 412_001, errorStatus: 'read it again', operation: 'updateTwin' },
+    ])
+  })
+
+  test('may bring the twin of an identity, which is written if its operation was carried out', async () => {
+    const { twins, answer } = registryOf({ known: new PenstockError('REGISTRY_DEVICE_EXISTS', 'there is one') })
+    const tags = { hall: 1 }
+    const properties = { desired: { on: true } }
+    const result = await answer([
+      { id: 'new', importMode: 'createOrUpdateIfMatchETag', tags, twinETag: 'of another' },
+      { id: 'old', importMode: 'updateIfMatchETag', eTag: 'e', properties, twinETag: '"t"' },
+      { id: 'any', importMode: 'update', tags, twinETag: 'left aside' },
+      { id: 'known', importMode: 'create', tags },
+      { id: 'bare', importMode: 'create', tags: null, properties: { reported: {} } },
+      { id: 'gone', importMode: 'delete', tags },
+    ])
+    expect(result.errors).toMatchObject([{ deviceId: 'known', errorCode: 409_001 }])
+    expect(twins.map(({ id: { deviceId }, etag }) => [deviceId, etag])).toEqual([
+      ['new', undefined],
+      ['old', 't'],
+      ['any', undefined],
     ])
   })
 

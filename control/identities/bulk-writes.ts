@@ -2,7 +2,7 @@ import type { IdentityChange } from '#control/store/changes.ts'
 import type { Queries } from '#control/store/database.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { identityText } from '#schemas/identity-id.ts'
-import type { BulkOperation, BulkOutcome } from './identities.ts'
+import type { BulkOperation } from './identities.ts'
 import {
   argumentFault,
   checkIdentityContent,
@@ -13,31 +13,28 @@ import {
 import { insertIdentities, newIdentity } from './identity-rows.ts'
 import { createIdentity, deleteIdentity, lockedIdentity, replaceIdentity } from './identity-writes.ts'
 
-export interface BulkResult {
-  readonly outcomes: readonly BulkOutcome[]
-  readonly changes: readonly IdentityChange[]
-}
+/** Of one operation what it changed, or why it was refused. */
+export type BulkResult = IdentityChange | Error
 
 /** Runs operations in order within one transaction; those refused leave no trace. Creations of new devices go in one statement. */
 export async function runBulk(
   queries: Queries,
   operations: readonly BulkOperation[],
   nowMs: number,
-): Promise<BulkResult> {
+): Promise<BulkResult[]> {
+  if (operations.length === 0) return []
   if (allCreateDistinctDevices(operations)) return createAll(queries, operations, nowMs)
-  const outcomes: BulkOutcome[] = []
-  const changes: IdentityChange[] = []
+  const results: BulkResult[] = []
   for (const operation of operations) {
     try {
-      changes.push(await runOne(queries, operation, nowMs))
-      outcomes.push(undefined)
+      results.push(await runOne(queries, operation, nowMs))
     } catch (error) {
       // Anything but a refusal (the store is gone, say) fails the whole transaction.
       if (!isPenstockError(error) || error.disposition !== 'reject') throw error
-      outcomes.push(error)
+      results.push(error)
     }
   }
-  return { outcomes, changes }
+  return results
 }
 
 function allCreateDistinctDevices(operations: readonly BulkOperation[]): boolean {
@@ -49,7 +46,7 @@ function allCreateDistinctDevices(operations: readonly BulkOperation[]): boolean
   return ids.size === operations.length
 }
 
-async function createAll(queries: Queries, operations: readonly BulkOperation[], nowMs: number): Promise<BulkResult> {
+async function createAll(queries: Queries, operations: readonly BulkOperation[], nowMs: number): Promise<BulkResult[]> {
   const refused = new Map<IdentityContent, Error>()
   const wanted: IdentityContent[] = []
   for (const { content } of operations) {
@@ -61,14 +58,8 @@ async function createAll(queries: Queries, operations: readonly BulkOperation[],
       refused.set(content, error)
     }
   }
-  const created = new Set((await insertAll(queries, wanted, nowMs)).map(({ deviceId }) => deviceId))
-  return {
-    outcomes: operations.map(({ content }) => {
-      const fault = refused.get(content)
-      return fault ?? (created.has(content.deviceId) ? undefined : existsFault(content))
-    }),
-    changes: [...created].map((deviceId) => ({ deviceId, moduleId: undefined, change: 'created' })),
-  }
+  const created = new Map((await insertAll(queries, wanted, nowMs)).map((change) => [change.deviceId, change]))
+  return operations.map(({ content }) => refused.get(content) ?? created.get(content.deviceId) ?? existsFault(content))
 }
 
 /** Inserts devices that were checked, with keys where they have none; ids that exist are left out. */

@@ -87,6 +87,34 @@ export function twinDocument(identity: Identity, twin: TwinPart): Readonly<Recor
   }
 }
 
+/**
+ * The identity as a line of an export, which an import takes as it is.
+ * @param twin left out: there is nothing of it that an import could write
+ */
+export function exportedDocument(
+  identity: Identity,
+  twin: (Pick<TwinPart, 'etag' | 'tags'> & { readonly desired: unknown }) | undefined,
+  isWithoutKeys: boolean,
+): Readonly<Record<string, unknown>> {
+  const { deviceId, moduleId, etag, status, statusReason, deviceScope, parentScope, managedBy } = identity
+  const authentication = isWithoutKeys
+    ? { ...identity.authentication, primaryKey: undefined, secondaryKey: undefined }
+    : identity.authentication
+  return {
+    id: deviceId,
+    moduleId,
+    eTag: etag,
+    status,
+    statusReason,
+    authentication: authenticationDocument(authentication),
+    capabilities: { iotEdge: identity.iotEdge },
+    deviceScope,
+    parentScopes: parentScope === undefined ? undefined : [parentScope],
+    managedBy,
+    ...(twin && { twinETag: twin.etag, tags: twin.tags, properties: { desired: twin.desired } }),
+  }
+}
+
 function authenticationDocument(authentication: Authentication): unknown {
   return {
     type: authentication.kind,

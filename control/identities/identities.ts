@@ -6,6 +6,8 @@
  * Faults of all calls: STORE_UNAVAILABLE (retry), REGISTRY_ID_INVALID, REGISTRY_ARGUMENT_INVALID.
  */
 
+import type { IdentityChange } from '#control/store/changes.ts'
+import type { Queries } from '#control/store/database.ts'
 import type { IdentityId } from '#schemas/identity-id.ts'
 import type { Authentication, Identity, IdentityContent, IdentityStatus } from './identity.ts'
 
@@ -24,8 +26,11 @@ export interface Identities {
   modulesOf(deviceId: string): Promise<Identity[]>
   /** Devices whose id is greater than `after`, in order of id bytes, at most `countMax`. Cost: one index range, wherever it begins. */
   devicesAfter(after: string, countMax: number): Promise<Identity[]>
-  /** Each operation succeeds or fails by itself, in order; the result has one entry an operation. */
-  bulk(operations: readonly BulkOperation[]): Promise<BulkOutcome[]>
+  /**
+   * Each operation succeeds or fails by itself, in order; the result has one entry an operation.
+   * @param alongside what else is to be committed with them, or else nothing is
+   */
+  bulk(operations: readonly BulkOperation[], alongside?: AlongsideBulk): Promise<BulkOutcome[]>
   /** Creates many devices in one statement and skips ids that exist. @returns how many were created */
   importDevices(contents: readonly IdentityContent[]): Promise<number>
   statistics(): Promise<IdentityStatistics>
@@ -61,6 +66,11 @@ export interface BulkOperation {
 /** `undefined`: done. */
 export type BulkOutcome = Error | undefined
 
+/** Of each operation what it did, or why it did nothing. */
+export type BulkChanges = readonly (IdentityChange['change'] | Error)[]
+
+export type AlongsideBulk = (queries: Queries, changes: BulkChanges) => Promise<void>
+
 /** An operation on what goes with an identity, in the same request. */
 export interface TwinItem {
   readonly id: IdentityId
@@ -69,8 +79,8 @@ export interface TwinItem {
   readonly etag: IfMatch
 }
 
-/** Each succeeds or fails by itself, in order; `undefined`: done. */
-export type UpdateTwins = (items: readonly TwinItem[]) => Promise<readonly (Error | undefined)[]>
+/** Inside a caller's transaction. Each succeeds or fails by itself, in order; `undefined`: done. */
+export type UpdateTwins = (queries: Queries, items: readonly TwinItem[]) => Promise<readonly (Error | undefined)[]>
 
 export interface IdentityStatistics {
   readonly devices: number

@@ -4,6 +4,7 @@ import type { Clock } from '#runtime/clock.ts'
 import { checkIdentityId, type IdentityId } from '#schemas/identity-id.ts'
 import { insertAll, runBulk } from './bulk-writes.ts'
 import type {
+  AlongsideBulk,
   BulkOperation,
   BulkOutcome,
   DeviceCredentials,
@@ -77,13 +78,19 @@ export class SqlIdentities implements Identities {
     return rows.map(identityFromRow)
   }
 
-  async bulk(operations: readonly BulkOperation[]): Promise<BulkOutcome[]> {
-    const { outcomes } = await this.#database.transaction(async (queries) => {
-      const result = await runBulk(queries, operations, this.#clock.nowMs())
-      await notifyIdentities(queries, result.changes)
-      return result
+  bulk(operations: readonly BulkOperation[], alongside?: AlongsideBulk): Promise<BulkOutcome[]> {
+    return this.#database.transaction(async (queries) => {
+      const results = await runBulk(queries, operations, this.#clock.nowMs())
+      await notifyIdentities(
+        queries,
+        results.flatMap((result) => (result instanceof Error ? [] : [result])),
+      )
+      await alongside?.(
+        queries,
+        results.map((result) => (result instanceof Error ? result : result.change)),
+      )
+      return results.map((result) => (result instanceof Error ? result : undefined))
     })
-    return [...outcomes]
   }
 
   async importDevices(contents: readonly IdentityContent[]): Promise<number> {

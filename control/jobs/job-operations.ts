@@ -17,7 +17,7 @@ import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { limits } from '#schemas/limits.ts'
 import { jobTold } from './job-told.ts'
-import { type Job, type Jobs, jobStatuses, jobTypes } from './jobs.ts'
+import { deviceJobTypes, type Job, type Jobs, jobStatuses } from './jobs.ts'
 import { jobFault, readJob } from './read-job.ts'
 
 /** A condition beside the largest payload of a method. */
@@ -67,7 +67,7 @@ export function jobOperations(jobs: Jobs, checkCondition: (condition: string) =>
 async function list(jobs: Jobs, request: HttpRequest): Promise<HttpAnswer> {
   const countMax = pageSizeOf(request.header('x-ms-max-item-count'), pageSizeDefault)
   const filter = {
-    type: oneOf(request.query('jobType'), jobTypes, 'jobType'),
+    type: oneOf(request.query('jobType'), deviceJobTypes, 'jobType'),
     status: oneOf(request.query('jobStatus'), jobStatuses, 'jobStatus'),
     after: Buffer.from(request.header('x-ms-continuation'), 'base64url').toString().replaceAll('\0', ''),
   }

@@ -2,9 +2,9 @@
 import type { Queries, SqlRow } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { Job, JobFilter, JobStatus, JobType, NewJob } from './jobs.ts'
+import { deviceJobTypes, type Job, type JobFilter, type JobStatus, type JobType, type NewJob } from './jobs.ts'
 
-interface JobRow extends SqlRow {
+export interface JobRow extends SqlRow {
   readonly id: string
   readonly type: JobType
   readonly condition: string
@@ -25,10 +25,13 @@ interface JobRow extends SqlRow {
 /** A job whose time has come waits for a place. */
 const shownStatus = `CASE WHEN status = 'scheduled' AND start_at <= now() THEN 'queued' ELSE status END`
 
-const shownColumns = `*, ${shownStatus} AS shown_status`
+export const shownColumns = `*, ${shownStatus} AS shown_status`
 
 /** `undefined`: there is one of this id. */
-export async function insertJob(queries: Queries, job: NewJob): Promise<Job | undefined> {
+export async function insertJob(
+  queries: Queries,
+  job: Omit<NewJob, 'type'> & { readonly type: JobType },
+): Promise<Job | undefined> {
   const [row] = await queries.query<JobRow>(
     `INSERT INTO penstock.jobs (id, type, condition, content, created_at, start_at, execution_seconds)
      VALUES ($1, $2, $3, $4, now(), coalesce($5::timestamptz, now()), $6) ON CONFLICT DO NOTHING RETURNING ${shownColumns}`,
@@ -44,33 +47,46 @@ export async function insertJob(queries: Queries, job: NewJob): Promise<Job | un
   return row && jobFromRow(row)
 }
 
-/** Jobs that have not ended. */
-export async function activeJobCount(queries: Queries): Promise<number> {
+/**
+ * Two at the same moment may both find the last place: the bound is one of cost, not of meaning.
+ * @throws JOBS_FULL where as many as may have not ended
+ */
+export async function expectPlace(queries: Queries): Promise<void> {
   const [row] = await queries.query<{ count: number }>(
     'SELECT count(*)::integer AS count FROM penstock.jobs WHERE ended_at IS NULL',
   )
-  return row?.count ?? 0
+  if ((row?.count ?? 0) < limits.jobsActiveMax) return
+  throw new PenstockError('JOBS_FULL', `${limits.jobsActiveMax} jobs wait or run, as many as may: cancel one, or wait`)
 }
 
-/** @throws JOB_UNKNOWN */
+/** Of a job of devices. @throws JOB_UNKNOWN */
 export async function jobRow(queries: Queries, id: string): Promise<Job> {
-  const [row] = await queries.query<JobRow>(`SELECT ${shownColumns} FROM penstock.jobs WHERE id = $1`, [id])
-  if (row === undefined) throw new PenstockError('JOB_UNKNOWN', `there is no job ${id}`)
+  const [row] = await queries.query<JobRow>(
+    `SELECT ${shownColumns} FROM penstock.jobs WHERE id = $1 AND type = ANY($2::text[])`,
+    [id, deviceJobTypes],
+  )
+  if (row === undefined) throw unknownJob(id)
   return jobFromRow(row)
 }
 
-export async function cancelJobRow(queries: Queries, id: string): Promise<void> {
+/** Does nothing to one of another type, or that ended already. */
+export async function cancelJobRow(queries: Queries, id: string, types: readonly JobType[]): Promise<void> {
   await queries.query(
-    `UPDATE penstock.jobs SET status = 'cancelled', ended_at = now() WHERE id = $1 AND ended_at IS NULL`,
-    [id],
+    `UPDATE penstock.jobs SET status = 'cancelled', ended_at = now()
+     WHERE id = $1 AND type = ANY($2::text[]) AND ended_at IS NULL`,
+    [id, types],
   )
+}
+
+export function unknownJob(id: string): PenstockError {
+  return new PenstockError('JOB_UNKNOWN', `there is no job ${id}`)
 }
 
 export async function jobRows(queries: Queries, filter: JobFilter, countMax: number): Promise<Job[]> {
   const rows = await queries.query<JobRow>(
     `SELECT ${shownColumns} FROM penstock.jobs
-     WHERE id > $1 AND ($2::text IS NULL OR type = $2) AND ($3::text IS NULL OR ${shownStatus} = $3) ORDER BY id LIMIT $4`,
-    [filter.after, filter.type ?? null, filter.status ?? null, countMax],
+     WHERE id > $1 AND type = ANY($2::text[]) AND ($3::text IS NULL OR ${shownStatus} = $3) ORDER BY id LIMIT $4`,
+    [filter.after, filter.type === undefined ? deviceJobTypes : [filter.type], filter.status ?? null, countMax],
   )
   return rows.map(jobFromRow)
 }
@@ -114,7 +130,7 @@ export async function forgetJob(queries: Queries): Promise<boolean> {
   return true
 }
 
-function jobFromRow(row: JobRow): Job {
+export function jobFromRow(row: JobRow): Job {
   return {
     id: row.id,
     type: row.type,

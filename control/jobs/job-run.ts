@@ -14,6 +14,8 @@ export interface JobTools {
   readonly methods: Methods
   /** Ids behind `after` of devices that a condition picks. @throws REGISTRY_QUERY_INVALID */
   readonly devicesWhere: (condition: string, after: string, countMax: number) => Promise<string[]>
+  /** Carries identities in or out, until all are, or the job is over. */
+  readonly transfer: (run: JobRun) => Promise<void>
   readonly pace: Pace
   readonly metrics: Metrics<MetricName>
   readonly clock: Clock

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe } from 'vitest'
+import { transfersConformance } from '#control/transfers/transfers.conformance.ts'
 import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { jobsConformance } from './jobs.conformance.ts'
@@ -15,4 +16,5 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
   afterAll(() => server.stop())
 
   jobsConformance('a PostgreSQL server', () => server.url)
+  transfersConformance('a PostgreSQL server', () => server.url)
 })

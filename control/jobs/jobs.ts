@@ -1,5 +1,6 @@
 /**
- * The port of jobs: one twin update, or one direct method, for each device that a condition picks once the job starts.
+ * The port of jobs: one twin update, or one direct method, for each device that a condition picks once the job starts. (Transfers of all
+ * identities are jobs too, with rows of their own instead of devices: `transfers/transfers.ts`.)
  *
  *   job      scheduled ── its time ──▶ queued ── a place ──▶ running ── all devices ended ──▶ completed
  *                └──────────────────────┴─────────────────────┴─▶ cancelled   └── time is over ──▶ failed
@@ -11,9 +12,16 @@
  */
 import type { Queries } from '#control/store/database.ts'
 
-export const jobTypes = ['scheduleUpdateTwin', 'scheduleDeviceMethod'] as const
+export const deviceJobTypes = ['scheduleUpdateTwin', 'scheduleDeviceMethod'] as const
 
-export type JobType = (typeof jobTypes)[number]
+/** Of all identities at once. One of these runs at a time. */
+export const transferTypes = ['export', 'import'] as const
+
+export type DeviceJobType = (typeof deviceJobTypes)[number]
+
+export type TransferType = (typeof transferTypes)[number]
+
+export type JobType = DeviceJobType | TransferType
 
 export const jobStatuses = ['scheduled', 'queued', 'running', 'completed', 'failed', 'cancelled'] as const
 
@@ -21,7 +29,7 @@ export type JobStatus = (typeof jobStatuses)[number]
 
 export interface NewJob {
   readonly id: string
-  readonly type: JobType
+  readonly type: DeviceJobType
   /** What stands behind WHERE in a query of devices, or `*`. */
   readonly condition: string
   /** JSON: the `updateTwin` or the `cloudToDeviceMethod` that was sent. */
@@ -31,7 +39,8 @@ export interface NewJob {
   readonly executionSeconds: number
 }
 
-export interface Job extends NewJob {
+export interface Job extends Omit<NewJob, 'type'> {
+  readonly type: JobType
   readonly startAtMs: number
   readonly status: JobStatus
   readonly createdAtMs: number
@@ -51,13 +60,13 @@ export interface JobStatistics {
 }
 
 export interface JobFilter {
-  readonly type: JobType | undefined
+  readonly type: DeviceJobType | undefined
   readonly status: JobStatus | undefined
   /** Jobs behind this id. */
   readonly after: string
 }
 
-/** What services do with jobs. */
+/** What services do with jobs of devices. */
 export interface Jobs {
   /** @throws JOB_EXISTS, JOBS_FULL */
   create(job: NewJob): Promise<Job>
@@ -74,7 +83,7 @@ export interface JobLease {
   readonly token: string
 }
 
-export interface LeasedJob extends JobLease, Pick<NewJob, 'type' | 'condition' | 'content'> {
+export interface LeasedJob extends JobLease, Pick<Job, 'type' | 'condition' | 'content'> {
   /** The last device that was added; empty: none. */
   readonly reached: string
   /** All devices were added. */

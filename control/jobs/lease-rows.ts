@@ -3,14 +3,18 @@ import { randomUUID } from 'node:crypto'
 import type { Database, Queries } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
-import type { JobLease, JobType, LeasedJob } from './jobs.ts'
+import { type JobLease, type JobType, type LeasedJob, transferTypes } from './jobs.ts'
 
 /** Any number, the same in every process: the key of the advisory lock under which one process at a time looks for a place. */
 const claimLock = 7_403_118
 
 const isFree = '(leased_until IS NULL OR leased_until <= now())'
 
-const isDue = `${isFree} AND (ended_at IS NULL AND start_at <= now() OR running > 0)`
+const transfers = `(${transferTypes.map((type) => `'${type}'`).join(', ')})`
+
+const isDue = `${isFree} AND (ended_at IS NULL AND start_at <= now() OR running > 0) AND (
+  type NOT IN ${transfers} OR NOT EXISTS (SELECT FROM penstock.jobs o WHERE o.type IN ${transfers} AND o.leased_until > now())
+)`
 
 interface LeasedRow {
   readonly id: string

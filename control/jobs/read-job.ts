@@ -7,7 +7,7 @@ import { isWithinDepth } from '#runtime/json-depth.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { idRule, isIdentityId } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
-import { type JobType, jobTypes, type NewJob } from './jobs.ts'
+import { type DeviceJobType, deviceJobTypes, type NewJob } from './jobs.ts'
 
 /** What lies around a payload of the most levels. */
 const bodyDepthMax = limits.methodPayloadDepthMax + 2
@@ -62,13 +62,13 @@ function checkId(id: string, named: unknown): void {
   if (named !== undefined && named !== null && named !== id) throw jobFault('jobId differs from the path')
 }
 
-function typeFrom(value: unknown): JobType {
-  const type = jobTypes.find((known) => known === value)
-  if (type === undefined) throw jobFault(`type must be ${jobTypes.join(' or ')}`)
+function typeFrom(value: unknown): DeviceJobType {
+  const type = deviceJobTypes.find((known) => known === value)
+  if (type === undefined) throw jobFault(`type must be ${deviceJobTypes.join(' or ')}`)
   return type
 }
 
-function contentFrom(type: JobType, document: JsonObject): string {
+function contentFrom(type: DeviceJobType, document: JsonObject): string {
   const field = type === 'scheduleUpdateTwin' ? 'updateTwin' : 'cloudToDeviceMethod'
   const value = document[field]
   if (!isObject(value)) throw jobFault(`a job of type ${type} has an object ${field}`)

@@ -56,11 +56,24 @@ export async function runJob(job: LeasedJob, tools: JobTools, stop: AbortSignal)
 
 async function workUntilFinished(run: JobRun): Promise<void> {
   const { job, tools, over, stop } = run
-  await addAllDevices(run)
   for (let isFinished = false; !isFinished; ) {
-    if (!over.aborted) await (job.type === 'scheduleUpdateTwin' ? updateTwins(run) : callDevices(run))
+    if (!over.aborted) await workOn(run)
     if (stop.aborted) return tools.work.release(job)
     isFinished = await run.patiently(() => tools.work.finish(job))
+  }
+}
+
+async function workOn(run: JobRun): Promise<void> {
+  switch (run.job.type) {
+    case 'scheduleUpdateTwin':
+      await addAllDevices(run)
+      return await updateTwins(run)
+    case 'scheduleDeviceMethod':
+      await addAllDevices(run)
+      return await callDevices(run)
+    case 'export':
+    case 'import':
+      return await run.tools.transfer(run)
   }
 }
 

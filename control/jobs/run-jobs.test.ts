@@ -18,6 +18,8 @@ import type { Job, JobWork, NewJob } from './jobs.ts'
 import { runJobs } from './run-jobs.ts'
 import { SqlJobs } from './sql-jobs.ts'
 
+const noTransfer = async (): Promise<void> => {}
+
 const answered: CallOutcome = { kind: 'answered', status: 200, payload: '"done"' }
 
 /** Devices whose calls are answered when the test says so. */
@@ -101,7 +103,8 @@ describe('a process that runs jobs', () => {
     const metrics = new Metrics(metricsTable)
     const work = { ...bound(jobs), ...changes }
     const pace = new Pace(100, clock)
-    const end = runJobs({ work, twins, methods: devices, devicesWhere, pace, metrics, clock, logger: silentLogger })
+    const tools = { work, twins, transfer: noTransfer, methods: devices, devicesWhere, pace, metrics, clock }
+    const end = runJobs({ ...tools, logger: silentLogger })
     const once = (): Promise<void> => {
       ends.splice(ends.indexOf(once), 1)
       return ended(end())
@@ -193,9 +196,8 @@ describe('a process that runs jobs', () => {
     const { devicesWhere } = registry.queries
     const metrics = new Metrics(metricsTable)
     const pace = new Pace(1_000, clock)
-    ends.push(
-      runJobs({ work: jobs, twins, methods: devices, devicesWhere, pace, metrics, clock, logger: silentLogger }),
-    )
+    const tools = { work: jobs, twins, transfer: noTransfer, methods: devices, devicesWhere, pace, metrics, clock }
+    ends.push(runJobs({ ...tools, logger: silentLogger }))
     await until(() => hasEnded(id))
     for (const deviceId of ids) expect((await twinOf(deviceId)).desired.version).toBe(2)
     expect((await jobs.get(id)).statistics).toMatchObject({ succeeded: 5, failed: 0 })

@@ -2,18 +2,19 @@ import type { Database, Queries } from '#control/store/database.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { addDevices, pendingDevices, settleDevices, takeDevices } from './device-rows.ts'
-import { activeJobCount, cancelJobRow, forgetJob, insertJob, jobCounts, jobRow, jobRows } from './job-rows.ts'
-import type {
-  DevicePage,
-  DeviceResult,
-  Job,
-  JobFilter,
-  JobLease,
-  JobStatus,
-  Jobs,
-  JobWork,
-  LeasedJob,
-  NewJob,
+import { cancelJobRow, expectPlace, forgetJob, insertJob, jobCounts, jobRow, jobRows } from './job-rows.ts'
+import {
+  type DevicePage,
+  type DeviceResult,
+  deviceJobTypes,
+  type Job,
+  type JobFilter,
+  type JobLease,
+  type JobStatus,
+  type Jobs,
+  type JobWork,
+  type LeasedJob,
+  type NewJob,
 } from './jobs.ts'
 import { changeLeased, claimJob, failRunning, lockLeased, releaseLease, renewLease } from './lease-rows.ts'
 
@@ -27,13 +28,8 @@ export class SqlJobs implements Jobs, JobWork {
     this.#leaseMs = leaseMs
   }
 
-  /** Two at the same moment may both find the last place: the bound is one of cost, not of meaning. */
   async create(job: NewJob): Promise<Job> {
-    if ((await activeJobCount(this.#database)) >= limits.jobsActiveMax)
-      throw new PenstockError(
-        'JOBS_FULL',
-        `${limits.jobsActiveMax} jobs wait or run, as many as may: cancel one, or wait`,
-      )
+    await expectPlace(this.#database)
     const made = await insertJob(this.#database, job)
     if (made === undefined) throw new PenstockError('JOB_EXISTS', `there is a job ${job.id} already`)
     return made
@@ -44,7 +40,7 @@ export class SqlJobs implements Jobs, JobWork {
   }
 
   async cancel(id: string): Promise<Job> {
-    await cancelJobRow(this.#database, id)
+    await cancelJobRow(this.#database, id, deviceJobTypes)
     return jobRow(this.#database, id)
   }
 

@@ -1,7 +1,7 @@
 /**
  * Models over REST. Whoever may read them learns names of fields, and no values; a suggestion is made of bodies.
  *
- *   GET    /api/models                      all
+ *   GET    /api/models[?top=n]              by name; x-ms-continuation goes on
  *   GET PUT DELETE /api/models/{model}      {"document": DTDL or JSON Schema, "guard"?: {"kind", …}}
  *   PUT DELETE /api/models/{model}/pins/{field}
  *   PUT DELETE /api/models/{model}/charts
@@ -10,6 +10,7 @@
  */
 import { argumentFault } from '#control/identities/identity.ts'
 import type { Operation } from '#control/rest/operation.ts'
+import { pageSizeOf } from '#control/rest/page-size.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { limits } from '#schemas/limits.ts'
@@ -33,11 +34,7 @@ export function modelOperations(service: ModelService): Operation[] {
       pattern: '/api/models',
       told: modelTold.list,
       right: 'RegistryRead',
-      run: async () =>
-        jsonAnswer(
-          200,
-          (await service.models()).map((model) => modelDocument(model, service.fault)),
-        ),
+      run: (request) => list(service, request),
     },
     {
       method: 'GET',
@@ -68,6 +65,18 @@ export function modelOperations(service: ModelService): Operation[] {
     ...columnOperations(service, answer),
     ...askingOperations(service),
   ]
+}
+
+/** A continuation is the name that the page before ended with. */
+async function list(service: ModelService, request: HttpRequest): Promise<HttpAnswer> {
+  const countMax = Math.min(pageSizeOf(request.query('top') ?? '', limits.modelsPageMax), limits.modelsPageMax)
+  const continuation = request.header('x-ms-continuation')
+  const after = continuation === '' ? '' : checkModelName(continuation)
+  const found = await service.modelsAfter(after, countMax + 1)
+  const page = found.slice(0, countMax)
+  const last = found.length > countMax ? page.at(-1) : undefined
+  const documents = page.map((model) => modelDocument(model, service.fault))
+  return jsonAnswer(200, documents, last ? { 'x-ms-continuation': last.name } : {})
 }
 
 /** What has columns in the table of all rows. */

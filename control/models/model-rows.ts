@@ -24,6 +24,14 @@ export async function modelRows(queries: Queries): Promise<Model[]> {
   return rows.map(modelFrom)
 }
 
+export async function modelRowsAfter(queries: Queries, after: string, countMax: number): Promise<Model[]> {
+  const rows = await queries.query<ModelRow>(
+    'SELECT * FROM penstock.models WHERE NOT is_removed AND name > $1 ORDER BY name LIMIT $2',
+    [after, countMax],
+  )
+  return rows.map(modelFrom)
+}
+
 /** @throws MODEL_UNKNOWN */
 export async function modelRow(queries: Queries, name: string): Promise<Model> {
   const [row] = await queries.query<ModelRow>('SELECT * FROM penstock.models WHERE name = $1 AND NOT is_removed', [

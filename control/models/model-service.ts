@@ -61,6 +61,10 @@ export class ModelService {
     return this.#store.models()
   }
 
+  modelsAfter(after: string, countMax: number): Promise<readonly Model[]> {
+    return this.#store.modelsAfter(after, countMax)
+  }
+
   model(name: string): Promise<Model> {
     return this.#store.model(name)
   }

@@ -1,4 +1,5 @@
 /** What the operations on models say of themselves. */
+import { continuation, continues } from '#control/rest/hub-shapes.ts'
 import type { OperationTold } from '#control/rest/told.ts'
 import {
   aCount,
@@ -14,6 +15,7 @@ import {
   recordOf,
 } from '#runtime/api/shapes.ts'
 import { gives, json, nothing } from '#runtime/api/told.ts'
+import { limits } from '#schemas/limits.ts'
 import { modelKinds } from '#schemas/models/model.ts'
 import { guardFields } from '#schemas/models/model-guard.ts'
 
@@ -62,7 +64,12 @@ const given = recordOf({ document: anObject }, { guard })
 const changed = { 200: gives('the model as it is now', model) }
 
 export const modelTold = {
-  list: { summary: 'All models', answered: { 200: gives('they', listOf(model)) } },
+  list: {
+    summary: 'Models by name, with their documents, page by page',
+    query: { top: `items of a page, at most ${limits.modelsPageMax}` },
+    headers: continues,
+    answered: { 200: gives('a page', listOf(model), continuation) },
+  },
   get: { summary: 'A model', answered: { 200: gives('it', model) }, faults: ['MODEL_UNKNOWN'] },
   put: {
     summary: 'Makes a model of DTDL or a JSON Schema, or replaces its document; its view follows',

@@ -59,6 +59,10 @@ export class ModelsForTests implements ModelStore {
     return this.#models
   }
 
+  async modelsAfter(after: string, countMax: number): Promise<readonly Model[]> {
+    return this.#models.filter(({ name }) => name > after).slice(0, countMax)
+  }
+
   async model(name: string): Promise<Model> {
     const found = this.#models.find((each) => each.name === name)
     if (found === undefined) throw new PenstockError('MODEL_UNKNOWN', `there is no model ${name}`)

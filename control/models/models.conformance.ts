@@ -56,6 +56,16 @@ export function modelsConformance(name: string, postgresUrl: () => string | unde
       expect((await store.unpin('m', "it's")).pins).toEqual([])
     })
 
+    test('models are read by name, page by page', async () => {
+      for (const name of ['b', 'c', 'a', 'A']) await store.putModel(content(name, [field('x')]))
+      await store.removeModel('b')
+      const namesAfter = async (after: string, countMax: number) =>
+        (await store.modelsAfter(after, countMax)).map(({ name }) => name)
+      expect(await namesAfter('', 2)).toEqual(['A', 'a'])
+      expect(await namesAfter('a', 2)).toEqual(['c'])
+      expect(await namesAfter('c', 2)).toEqual([])
+    })
+
     test('what a pinned column is filled with does not change under it', async () => {
       await store.putModel(content('m', [field('a'), field('b')]))
       await store.pin('m', 'a')

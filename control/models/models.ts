@@ -27,6 +27,8 @@ export interface ModelSource {
 }
 
 export interface ModelStore extends ModelSource {
+  /** Those whose name is behind `after`, in order of names, at most `countMax`. */
+  modelsAfter(after: string, countMax: number): Promise<readonly Model[]>
   /** @throws MODEL_UNKNOWN */
   model(name: string): Promise<Model>
   /**

@@ -3,7 +3,7 @@ import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { isNumeric, type ModelField } from '#schemas/models/model.ts'
 import { pinnedColumns, pinnedName, rowColumns } from '#schemas/models/model-sql.ts'
-import { modelRow, modelRows, putModelRow, removeModelRow, setModelRow } from './model-rows.ts'
+import { modelRow, modelRows, modelRowsAfter, putModelRow, removeModelRow, setModelRow } from './model-rows.ts'
 import type { Model, ModelContent, ModelStore } from './models.ts'
 
 /** Models over the control store, which belongs to the caller. */
@@ -16,6 +16,10 @@ export class SqlModels implements ModelStore {
 
   models(): Promise<Model[]> {
     return modelRows(this.#database)
+  }
+
+  modelsAfter(after: string, countMax: number): Promise<Model[]> {
+    return modelRowsAfter(this.#database, after, countMax)
   }
 
   model(name: string): Promise<Model> {

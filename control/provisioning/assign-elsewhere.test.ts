@@ -1,115 +1,94 @@
-/** Registrations that others interfere with, over a store of one row and a linked hub that answers what a test says. */
-import { expect, test } from 'vitest'
-import type { Database, Queries } from '#control/store/database.ts'
-import { systemClock } from '#runtime/clock.ts'
+/** Registrations that others interfere with, at one moment each; at every moment: `interrupted-placements.test.ts`. */
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
-import { PenstockError } from '#schemas/errors.ts'
-import { AssignElsewhere, type Wanted } from './assign-elsewhere.ts'
-import type { Enrolment } from './enrolment.ts'
-import { OneRegistration, registrationIn } from './one-registration-fixture.ts'
-import { OutgoingRequests } from './outgoing-requests.ts'
-import type { Registration } from './registration.ts'
-import { putRegistrationRows } from './registration-rows.ts'
+import { far, here, PlacementWorld, Steps, there } from './placement-fixture.ts'
 
-const here = 'here.test'
-const there = 'there.test'
-const enrolment = {
-  kind: 'individual',
-  id: 'mover',
-  deviceId: undefined,
-  iotEdge: false,
-  initialTwin: undefined,
-  reprovisioning: { updateHubAssignment: true, migrateDeviceData: false },
-} as unknown as Enrolment
-const sas = { kind: 'sas', primaryKey: 'k', secondaryKey: 'k' } as const
-const authentication = { ...sas, primaryThumbprint: undefined, secondaryThumbprint: undefined }
-const before = registrationIn(here)
+let world: PlacementWorld
+beforeAll(async () => {
+  world = await PlacementWorld.open()
+})
+beforeEach(() => world.clear())
+afterAll(() => world.close())
 
-interface Meanwhile {
-  /** What is written of it once it was looked up. */
-  readonly written?: Registration
-  /** What happens once the other hub has made the device. */
-  readonly made?: (rows: OneRegistration) => void
-  readonly removal?: () => Promise<void>
-  /** The device has a first twin, to which the other hub answers this. */
-  readonly twinStatus?: number
-}
-
-/** A device moves from this hub to the other one. */
-async function moved({ written = before, made, removal = async () => {}, twinStatus }: Meanwhile) {
-  const rows = new OneRegistration()
-  await putRegistrationRows(rows, [written])
-  const asked: string[] = []
-  const warned: string[] = []
-  const outgoing = new OutgoingRequests({ ownPorts: [], allowed: [] })
-  outgoing.send = async ({ method, headers }) => {
-    asked.push(method === 'DELETE' ? `DELETE ${headers?.['If-Match']}` : method)
-    if (method === 'GET') return { status: 404, body: undefined }
-    if (method === 'DELETE') return removal().then(() => ({ status: 204, body: undefined }))
-    if (method === 'PATCH') return { status: twinStatus ?? 200, body: {} }
-    made?.(rows)
-    return { status: 200, body: { etag: 'made' } }
-  }
-  const own = {
-    twinOf: async () => undefined,
-    etagOf: async () => 'as it was',
-    remove: async (_id: string, etag?: string) => void asked.push(`taken from here ${etag}`),
-  }
-  const elsewhere = new AssignElsewhere({
-    database: { ...rowsOf(rows), transaction: (work) => work(rows) } as Database,
-    clock: systemClock,
-    logger: { ...silentLogger, warn: (text) => void warned.push(text) },
-    outgoing,
-    own,
-    hubName: here,
-    isGroupInForce: () => true,
-    assignHere: () => Promise.reject(new Error('it goes elsewhere')),
-  })
-  const firstTwin = twinStatus === undefined ? undefined : { tags: { hall: 'a' } }
-  const assignment = {
-    enrolment: { ...enrolment, initialTwin: firstTwin },
-    authentication,
-    proof: {},
-    registrationId: 'mover',
-    operationId: '5.1',
-  }
-  const linkedHubs = [{ hostName: there, policyName: 'p', key: 'a2V5', weight: 1 }]
-  const known = { revision: 0, groups: [], hubs: [], linkedHubs, individual: enrolment, registration: before }
-  const wanted = { assignment, known, payload: undefined, choice: { kind: 'hub', hostName: there } } as Wanted
-  const begun = await elsewhere.begin(wanted).catch((error: unknown) => error)
-  await elsewhere.close()
-  return { rows, asked, warned, begun }
-}
-
-function rowsOf(rows: OneRegistration): Pick<Queries, 'query'> {
-  return { query: (sql, parameters) => rows.query(sql, parameters) }
-}
+const process = (steps = new Steps()) => world.process(steps)
+const registration = () => world.registry.registrations.get('d')
 
 test('a registration that another process wrote since it was looked up is not begun, and keeps its hub', async () => {
-  const { rows, asked, begun } = await moved({ written: { ...before, hub: there, etag: 'e1' } })
-  expect(begun).toMatchObject({ code: 'PROVISIONING_BUSY' })
-  expect([asked, rows.row]).toEqual([[], expect.objectContaining({ hub: there, etag: 'e1', status: 'assigned' })])
+  await process().register('d', { hub: here })
+  const steps = new Steps(1, () => process().register('d', { hub: far }))
+  await process(steps).register('d', { hub: there })
+  expect([await registration(), steps.count]).toEqual([expect.objectContaining({ hub: far, status: 'assigned' }), 1])
 })
 
-test('a registration that was begun again while the other hub made the device takes back what it made, and nothing else', async () => {
-  const { rows, asked } = await moved({
-    made: (at) => {
-      at.row = { ...at.row, operation_id: '5.2' }
-    },
-  })
-  expect(asked).toEqual(['GET', 'PUT', 'DELETE "made"'])
-  expect(rows.row).toMatchObject({ operation_id: '5.2', status: 'assigning', hub: here })
+test('a registration that is begun again at any moment of an earlier one has the hub, with the later key', async () => {
+  const key = Buffer.alloc(32, 2).toString('base64')
+  const counted = new Steps()
+  await process(counted).register('d', { hub: there })
+  for (let last = 1; last <= counted.count; last++) {
+    await world.clear()
+    const steps = new Steps(last, () => process().register('d', { hub: there, key: 2 }))
+    await process(steps).register('d', { hub: there })
+    expect(await registration(), `before step ${last}`).toMatchObject({ hub: there, status: 'assigned' })
+    const device = world.hubs[there].devices.get('d')?.document
+    expect(device, `before step ${last}`).toMatchObject({ authentication: { symmetricKey: { primaryKey: key } } })
+  }
 })
 
 test('a device whose first twin the other hub does not take is not left there without it', async () => {
-  const { rows, asked } = await moved({ twinStatus: 503 })
-  expect(asked).toEqual(['GET', 'PUT', 'PATCH', 'DELETE "made"'])
-  expect(rows.row).toMatchObject({ status: 'failed', fault_code: 500_001, hub: here })
+  world.hubs[there].twinStatus = 503
+  await process().register('d', { hub: there, initialTwin: { tags: { hall: 'a' } } })
+  world.hubs[there].twinStatus = 200
+  expect(await registration()).toMatchObject({ hub: undefined, status: 'failed', fault: { code: 500_001 } })
+  expect(world.hubs[there].devices.size).toBe(0)
 })
 
-test('a device that a linked hub does not give back after its enrolment was withdrawn is told in the log', async () => {
-  const removal = () => Promise.reject(new PenstockError('PROVISIONING_UNREACHABLE', 'away'))
-  const { rows, asked, warned } = await moved({ removal })
-  expect([asked, warned]).toEqual([['GET', 'PUT', 'DELETE "made"'], [expect.stringContaining('stays in a linked hub')]])
-  expect(rows.row).toMatchObject({ status: 'failed', fault_code: 401_002, hub: here })
+test('a device that was left without its first twin has it once it registers again', async () => {
+  const move = { hub: there, initialTwin: { tags: { hall: 'a' } } }
+  const steps = new Steps()
+  await process(steps).register('d', move)
+  for (let last = 1; last <= steps.count; last++) {
+    await world.clear()
+    await new Promise<void>((killed) => {
+      const dying = new Steps(last, () => {
+        killed()
+        return new Promise(() => {})
+      })
+      void process(dying).register('d', move)
+    })
+    await process().register('d', move)
+    expect(world.hubs[there].devices.get('d')?.twin, `killed before step ${last}`).toMatchObject({
+      tags: { hall: 'a' },
+    })
+  }
+})
+
+test('a device that a linked hub does not give back is told in the log, and taken from it later', async () => {
+  const warned: string[] = []
+  const logger = { ...silentLogger, warn: (text: string) => void warned.push(text) }
+  const counted = new Steps()
+  await process(counted).register('d', { hub: there })
+  await world.clear()
+  const steps = new Steps(counted.count, async () => {
+    await world.disenrol()
+    world.hubs[there].reach = 'away'
+  })
+  await world.process(steps, logger).register('d', { hub: there })
+  expect(warned).toEqual([expect.stringContaining('is not taken from a linked hub yet')])
+  expect(await registration()).toMatchObject({ hub: undefined, status: 'failed', fault: { code: 401_002 } })
+  await world.settle()
+  expect(world.hubs[there].devices.size).toBe(1)
+  world.hubs[there].reach = 'here'
+  await world.settle()
+  expect(world.hubs[there].devices.size).toBe(0)
+})
+
+test('a device that left a hub that is away is taken from it once it is back, whatever key it has by now', async () => {
+  await process().register('d', { hub: there })
+  world.hubs[there].reach = 'away'
+  await process().register('d', { hub: far, key: 2, migrates: false })
+  expect(await registration()).toMatchObject({ hub: far, status: 'assigned', substatus: 'deviceDataReset' })
+  world.hubs[there].reach = 'here'
+  world.hubs[there].put('other', {})
+  await world.settle()
+  expect([...world.hubs[there].devices.keys()]).toEqual(['other'])
 })

@@ -5,13 +5,11 @@
  *                              └── failed, written                     └── failed: it stays where it was
  *
  * Whatever ends in between, the device has a hub: it leaves the old one last, and where that fails it stays known there, but has its new hub. A
- * process that ends leaves `assigning` behind, which is told as failed after a time; the device registers again.
+ * process that ends leaves `assigning` behind, which is told as failed after a time; the device registers again. What that process made in a
+ * hub, or did not take from one, is written down before (`placement-intents.ts`), so that the next one finishes it or takes it back.
  *
  * A registration that was deleted or begun again at another process, or whose enrolment was deleted or disabled, is not gone on with. What
  * this hub is given is judged where it is written; a device that another hub was just asked to make is removed there again.
- *
- * Whoever removes a device names it as it was before what it does was written down, by its etag. Whoever gives a hub a device that this
- * registration does not have there writes it anew. So what was given later stays, however long a removal takes.
  */
 import { newEtag } from '#control/identities/identity.ts'
 import type { Database } from '#control/store/database.ts'
@@ -22,13 +20,16 @@ import { limits } from '#schemas/limits.ts'
 import { type Choice, noHub } from './allocation.ts'
 import { type Assignment, deviceIdOf, isOwnedBy, lockIds, type Refusal, registrationOf } from './assign-here.ts'
 import { type AllocationFault, type CustomChoice, customChoice } from './custom-allocation.ts'
-import { type Enrolment, idKey } from './enrolment.ts'
-import { enrolmentsInForce } from './enrolment-rows.ts'
-import { type HubDevices, LinkedDevices } from './hub-devices.ts'
+import { idKey } from './enrolment.ts'
+import { credentialsOf, type HubDevices, LinkedDevices } from './hub-devices.ts'
 import type { Known } from './known-enrolments.ts'
+import { placeInLinkedHub } from './linked-placement.ts'
 import type { OutgoingRequests } from './outgoing-requests.ts'
+import type { PlacementIntent } from './placement-intents.ts'
 import type { Registration, Substatus } from './registration.ts'
-import { lockedRegistrationRow, putRegistrationRows, registrationRows } from './registration-rows.ts'
+import { lockedRegistrationRow, putRegistrationRows } from './registration-rows.ts'
+import { settle } from './settle.ts'
+import { whileBegun } from './while-begun.ts'
 
 export interface ElsewhereParts {
   readonly database: Database
@@ -51,6 +52,11 @@ export interface Wanted {
   readonly payload: string | undefined
 }
 
+interface Leaving {
+  readonly devices: HubDevices
+  readonly intent: PlacementIntent
+}
+
 export class AssignElsewhere {
   readonly #parts: ElsewhereParts
   /** By id: who asks twice waits for the same. */
@@ -69,7 +75,7 @@ export class AssignElsewhere {
     if (this.#underWay.size >= limits.allocationsUnderWayMax)
       throw new PenstockError('PROVISIONING_BUSY', 'too many allocations are under way')
     const before = known.registration
-    if (before?.hub !== undefined && !this.#isOwn(wanted, before.hub)) throw refusedFor('foreign')
+    if (before?.hub !== undefined && !this.#isOwn(wanted, before.hub, before.deviceId)) throw refusedFor('foreign')
     const registration = this.#begun(assignment, before)
     const written = this.#writeBegun(registration, before)
     const done = written
@@ -97,7 +103,7 @@ export class AssignElsewhere {
     try {
       const chosen = await this.#chosen(wanted)
       if ('code' in chosen) return await this.#failed(registration, chosen)
-      await this.#assigned(wanted, chosen, registration)
+      await this.#assigned(wanted, chosen)
     } catch (error) {
       if (!isPenstockError(error)) this.#parts.logger.error('a registration failed', { error })
       const message = isPenstockError(error) ? error.message : 'the registration could not be carried out'
@@ -127,79 +133,74 @@ export class AssignElsewhere {
     }
   }
 
-  async #assigned(
-    wanted: Wanted,
-    { hostName, firstTwin, payload }: CustomChoice,
-    registration: Registration,
-  ): Promise<void> {
-    const { known, assignment } = wanted
-    const before = known.registration
-    const from = before?.hub === undefined || before.hub === hostName ? undefined : this.#devicesOf(before.hub, known)
-    const migrates = from !== undefined && assignment.enrolment.reprovisioning.migrateDeviceData
-    const deviceId = deviceIdOf(assignment, before)
-    const left = from?.etagOf(deviceId)
-    // Before it is written down that the device has another hub.
-    await left?.catch(() => undefined)
-    const twin = (migrates ? await from.twinOf(deviceId) : undefined) ?? firstTwin
+  async #assigned(wanted: Wanted, { hostName, firstTwin, payload }: CustomChoice): Promise<void> {
+    const { assignment, known } = wanted
+    const leaving = await this.#leaving(wanted, hostName)
+    const migrates = leaving !== undefined && assignment.enrolment.reprovisioning.migrateDeviceData
+    const twin = (migrates ? await leaving.devices.twinOf(leaving.intent.deviceId) : undefined) ?? firstTwin
     const substatus: Substatus | undefined =
-      from === undefined ? undefined : migrates ? 'deviceDataMigrated' : 'deviceDataReset'
-    const [current] = await registrationRows(this.#parts.database, [registration.registrationId])
-    if (current?.operationId !== registration.operationId) return
-    await this.#give(wanted, hostName, { ...assignment, firstTwin: twin, payload, substatus, isBegun: true })
-    const leaving = left?.then((etag) => (etag === undefined ? undefined : from?.remove(deviceId, etag)))
-    await leaving?.catch((error: unknown) =>
-      this.#parts.logger.warn('a device that has another hub now could not be removed from the one before', {
-        device: deviceId,
-        hub: before?.hub,
+      leaving === undefined ? undefined : migrates ? 'deviceDataMigrated' : 'deviceDataReset'
+    const given = { ...assignment, firstTwin: twin, payload, substatus, isBegun: true, leaving: leaving?.intent }
+    const refusal = await this.#give(wanted, hostName, given)
+    if (refusal !== undefined) throw refusedFor(refusal)
+    if (leaving === undefined) return
+    await settle(this.#parts.database, leaving.intent, leaving.devices).catch((error: unknown) =>
+      this.#parts.logger.warn('a device that has another hub now is not taken from the one before yet', {
+        device: leaving.intent.deviceId,
+        hub: known.registration?.hub,
         error,
       }),
     )
   }
 
-  async #give(wanted: Wanted, hostName: string, assignment: Assignment): Promise<void> {
-    const { hubName, clock, assignHere } = this.#parts
+  /**
+   * Where the device is until it has its new hub; `undefined`: nowhere, or in a hub that is not linked any more. A device that gets another id
+   * leaves, too. It is known by the credentials that it has there, or if the hub is away, by those that it was given and is given now.
+   */
+  async #leaving({ assignment, known }: Wanted, hostName: string): Promise<Leaving | undefined> {
+    const before = known.registration
+    if (before?.hub === undefined) return undefined
+    const { registrationId, hub, deviceId } = before
+    if (hub === hostName && deviceId === deviceIdOf(assignment, before)) return undefined
+    const devices = this.#devicesOf(hub, known)
+    if (devices === undefined) return undefined
+    const seen = await devices.seen(deviceId).catch((error: unknown) => {
+      if (!isPenstockError(error, 'PROVISIONING_UNREACHABLE')) throw error
+      return undefined
+    })
+    const given = [before.credentials, credentialsOf(assignment.authentication)].filter((each) => each !== undefined)
+    const credentials = seen === undefined ? given : [seen.credentials]
+    return { devices, intent: { registrationId, hub, deviceId, operationId: assignment.operationId, credentials } }
+  }
+
+  async #give(wanted: Wanted, hostName: string, assignment: Assignment): Promise<Refusal | undefined> {
+    const { hubName, clock, assignHere, database, logger, outgoing } = this.#parts
     if (hostName === hubName) {
       const outcome = await assignHere(assignment)
-      if (typeof outcome === 'string') throw refusedFor(outcome)
-      return
+      return typeof outcome === 'string' ? outcome : undefined
     }
     const { known } = wanted
     const before = known.registration
     const hub = known.linkedHubs.find((each) => each.hostName === hostName)
     if (hub === undefined) throw new PenstockError('PROVISIONING_UNREACHABLE', `${hostName} is not linked any more`)
-    const registration = registrationOf(assignment, before, deviceIdOf(assignment, before), hostName, clock.nowMs())
-    const { enrolment, authentication } = assignment
-    const { deviceId } = registration
-    const devices = new LinkedDevices(hub, this.#parts.outgoing)
-    const given = await devices.give({
+    const deviceId = deviceIdOf(assignment, before)
+    const registration = registrationOf(assignment, before, deviceId, hostName, clock.nowMs())
+    const { enrolment, authentication, leaving } = assignment
+    const device = {
       deviceId,
       authentication,
       iotEdge: enrolment.iotEdge,
       twin: assignment.firstTwin ?? enrolment.initialTwin,
       isThere: before?.hub === hostName && before.deviceId === deviceId,
-      isOwn: this.#isOwn(wanted, hostName),
-    })
-    if (given.kind === 'foreign') throw refusedFor('foreign')
-    const outcome = await this.#write(registration, enrolment)
-    if (outcome === 'written') return
-    if (given.kind === 'made') await this.#takeBack(devices, registration, given.etag)
-    throw refusedFor(outcome)
+      isOwn: this.#isOwn(wanted, hostName, deviceId),
+    }
+    const devices = new LinkedDevices(hub, outgoing)
+    const placed = { ...registration, hub: hostName, credentials: credentialsOf(authentication) }
+    return placeInLinkedHub({ database, logger, devices, registration: placed, enrolment, device, leaving })
   }
 
-  /** Rejects never: nobody waits for it any more, so that only the log can tell. */
-  async #takeBack(devices: HubDevices, { deviceId, hub }: Registration, etag: string): Promise<void> {
-    await devices.remove(deviceId, etag).catch((error: unknown) =>
-      this.#parts.logger.warn('a device whose registration was withdrawn or overtaken stays in a linked hub', {
-        device: deviceId,
-        hub,
-        error,
-      }),
-    )
-  }
-
-  #isOwn({ assignment, known }: Wanted, hostName: string): boolean {
-    const before = known.registration
-    return isOwnedBy(assignment, before, deviceIdOf(assignment, before), hostName, this.#parts.isGroupInForce)
+  #isOwn({ assignment, known }: Wanted, hostName: string, deviceId: string): boolean {
+    return isOwnedBy(assignment, known.registration, deviceId, hostName, this.#parts.isGroupInForce)
   }
 
   #devicesOf(hostName: string, known: Known): HubDevices | undefined {
@@ -210,9 +211,10 @@ export class AssignElsewhere {
 
   #begun(assignment: Assignment, before: Registration | undefined): Registration {
     const nowMs = this.#parts.clock.nowMs()
-    const deviceId = deviceIdOf(assignment, before)
+    // Until it has another hub it is what it was, also where its enrolment names another id by now.
+    const deviceId = before?.deviceId ?? deviceIdOf(assignment, before)
     const registration = registrationOf(assignment, before, deviceId, before?.hub, nowMs)
-    return { ...registration, status: 'assigning' }
+    return { ...registration, credentials: before?.credentials, status: 'assigning' }
   }
 
   /** What another process wrote since it was looked up may name a hub that has the device. @throws PROVISIONING_BUSY */
@@ -228,24 +230,8 @@ export class AssignElsewhere {
 
   async #failed(registration: Registration, fault: AllocationFault): Promise<void> {
     const updatedAtMs = this.#parts.clock.nowMs()
-    await this.#write({ ...registration, status: 'failed', fault, etag: newEtag(), updatedAtMs })
-  }
-
-  /**
-   * What began later, at another process, is not overwritten; what was deleted does not come back.
-   * @param enrolment by which the device is let in; left out: it is not
-   */
-  #write(registration: Registration, enrolment?: Enrolment): Promise<'written' | 'overtaken' | 'withdrawn'> {
-    return this.#parts.database.transaction(async (queries) => {
-      // Whoever gives the device to this hub meanwhile reads the row and writes it later.
-      await lockIds(queries, [registration.registrationId])
-      const current = await lockedRegistrationRow(queries, registration.registrationId)
-      if (current === undefined) return 'withdrawn'
-      if (current.operationId !== registration.operationId) return 'overtaken'
-      if (enrolment !== undefined && (await enrolmentsInForce(queries, [enrolment])).size === 0) return 'withdrawn'
-      await putRegistrationRows(queries, [registration])
-      return 'written'
-    })
+    const failed: Registration = { ...registration, status: 'failed', fault, etag: newEtag(), updatedAtMs }
+    await whileBegun(this.#parts.database, failed, (queries) => putRegistrationRows(queries, [failed]))
   }
 }
 

@@ -2,7 +2,7 @@
  * Gives devices to this hub, many in one transaction: identity, first twin and registration of a device are there together, or none is.
  *
  *   no identity of the id ─▶ made, with the first twin
- *   one with these credentials ─▶ stays as it is
+ *   one with these credentials ─▶ stays as it is, where its registration says that it is here; else it is written anew
  *   one that provisioning made for this device ─▶ gets these credentials
  *   any other ─▶ foreign: who may enrol may not take over what others made. Nothing is written, the registration that there is stays
  *   its enrolment, or its registration that was begun, is no more ─▶ withdrawn: nothing comes to life after its deletion
@@ -24,6 +24,7 @@ import type { TwinPatch } from '#control/twins/twins.ts'
 import type { Attested } from './attest.ts'
 import { idKey } from './enrolment.ts'
 import { enrolmentsInForce, inForceKey } from './enrolment-rows.ts'
+import { type PlacementIntent, putIntent } from './placement-intents.ts'
 import type { Registration, Substatus } from './registration.ts'
 import { putRegistrationRows, registrationRows } from './registration-rows.ts'
 
@@ -38,6 +39,8 @@ export interface Assignment extends Attested {
   readonly substatus?: Substatus | undefined
   /** It was written down when it began: it is gone on with while that is what is written. */
   readonly isBegun?: boolean
+  /** Where the device was: written down with its new hub, so that it leaves the old one whatever comes between. */
+  readonly leaving?: PlacementIntent | undefined
 }
 
 /** Why a device is not given a hub. */
@@ -82,16 +85,18 @@ export async function assignHere(
     const had = before.get(idKey(assignment.registrationId))
     const isThere = assignment.isBegun !== true || had?.operationId === assignment.operationId
     if (!isThere || !inForce.has(inForceKey(assignment.enrolment))) return 'withdrawn'
-    const isMoved = had?.hub !== undefined && had.hub !== hub
-    if (isMoved && assignment.isBegun !== true) return 'overtaken'
+    if (had?.hub !== undefined && had.hub !== hub && assignment.isBegun !== true) return 'overtaken'
     const deviceId = deviceIds[index] ?? ''
-    const claim = { isMoved, isOwn: isOwnedBy(assignment, had, deviceId, hub, isGroupInForce) }
+    const isKnownHere = had?.hub === hub && had.deviceId === deviceId
+    const claim = { isKnownHere, isOwn: isOwnedBy(assignment, had, deviceId, hub, isGroupInForce) }
     return plan.give(deviceId, assignment, claim) ? registrationOf(assignment, had, deviceId, hub, nowMs) : 'foreign'
   })
   const lost = await plan.carryOut(queries)
   const outcomes = given.map((each) => (typeof each !== 'string' && lost.has(each.deviceId) ? 'foreign' : each))
   const registrations = outcomes.filter((each) => typeof each !== 'string')
   await putRegistrationRows(queries, registrations)
+  for (const [index, { leaving }] of assignments.entries())
+    if (leaving !== undefined && typeof outcomes[index] !== 'string') await putIntent(queries, leaving)
   const byId = new Map(assignments.map(({ registrationId }, index) => [idKey(registrationId), outcomes[index]]))
   return asked.map(({ registrationId }) => byId.get(idKey(registrationId)) ?? 'withdrawn')
 }
@@ -141,8 +146,8 @@ export function isOwnedBy(
 interface Claim {
   /** The device may be there with other credentials. */
   readonly isOwn: boolean
-  /** It has another hub, and may not have left this one yet: it is written anew, so that whoever takes it from here leaves it. */
-  readonly isMoved: boolean
+  /** Its registration says so. Else somebody may be about to take it from here: it is written anew, so that they leave it. */
+  readonly isKnownHere: boolean
 }
 
 /** What is to be written of identities. */
@@ -158,12 +163,12 @@ class Plan {
   }
 
   /** @returns false if the device is somebody else's */
-  give(deviceId: string, { enrolment, authentication, firstTwin }: Assignment, { isOwn, isMoved }: Claim): boolean {
+  give(deviceId: string, { enrolment, authentication, firstTwin }: Assignment, { isOwn, isKnownHere }: Claim): boolean {
     const had = this.#devices.get(deviceId)
     if (this.#made.has(deviceId) || this.#changed.has(deviceId)) return false
     if (had !== undefined) {
       const isSameAsWanted = isSame(had.authentication, authentication)
-      if (isSameAsWanted && !isMoved) return true
+      if (isSameAsWanted && isKnownHere) return true
       if (!isSameAsWanted && !isOwn) return false
       this.#changed.set(deviceId, authentication)
       return true
@@ -252,6 +257,7 @@ export function registrationOf(
     operationId,
     proof,
     payload,
+    credentials: undefined,
     etag: newEtag(),
     createdAtMs: before?.createdAtMs ?? nowMs,
     updatedAtMs: nowMs,

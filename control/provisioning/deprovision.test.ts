@@ -16,6 +16,7 @@ const first: Registration = {
   operationId: '5.1',
   proof: {},
   payload: undefined,
+  credentials: undefined,
   etag: 'e1',
   createdAtMs: 0,
   updatedAtMs: 0,
@@ -36,10 +37,11 @@ function moving(onTaken: (row: Registration, taken: readonly string[]) => Regist
   }
   const devicesOf = async (hub: string) => ({
     twinOf: async () => undefined,
-    etagOf: async () => undefined,
+    seen: async () => undefined,
     remove: async () => {
       taken.push(hub)
       if (row !== undefined) row = onTaken(row, taken)
+      return true
     },
   })
   return { taken, rowOf: () => row, deprovisioned: () => deprovision(registrations, devicesOf, first) }

@@ -7,8 +7,8 @@
  *   POST           /enrollments/query, /enrollmentGroups/query, /registrations/{group}/query    {"query":"SELECT * FROM enrollments"}
  *   GET DELETE     /registrations/{registration}
  *
- * A DELETE with `?devices=delete` takes the devices from their hubs too; the hub's own service leaves them where they are. One of a group that
- * was interrupted can be repeated, until none of its devices is left.
+ * A DELETE with `?devices=delete` takes the devices from their hubs too; the hub's own service leaves them where they are. One that was
+ * interrupted can be repeated, until no device is left.
  *
  * Keys are told in the answer to a PUT and by attestationmechanism, and nowhere else. `enrollmentGroups` comes in two spellings.
  */
@@ -20,7 +20,7 @@ import { type Operation, withWarning } from '#control/rest/operation.ts'
 import { pageSizeOf } from '#control/rest/page-size.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
-import { isPenstockError } from '#schemas/errors.ts'
+import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { attestationDocument } from './attestation-document.ts'
 import { bulkAnswer } from './bulk-enrolments.ts'
@@ -212,15 +212,34 @@ function takesDevices(request: HttpRequest): boolean {
 
 const deleteWithDevices = { individual: deleteWithDevice, group: deleteGroupWithDevices }
 
+/** @throws PROVISIONING_ENROLMENT_UNKNOWN where there is no device of it either */
 async function deleteWithDevice(
   { enrolments, registrations, devicesOf }: ProvisioningServices,
   id: string,
   ifMatch: IfMatch,
 ): Promise<HttpAnswer> {
-  await enrolments.delete('individual', id, ifMatch)
+  const unknown = await deletedBefore(enrolments, 'individual', id, ifMatch)
   const registration = await registrations.get(id)
+  if (unknown !== undefined && registration?.groupId !== undefined) throw unknown
   if (registration !== undefined) await deprovision(registrations, devicesOf, registration)
+  else if (unknown !== undefined) throw unknown
   return done
+}
+
+/** @returns the fault where there was no such enrolment: an earlier call that was interrupted may have deleted it */
+async function deletedBefore(
+  enrolments: Enrolments,
+  kind: EnrolmentKind,
+  id: string,
+  ifMatch: IfMatch,
+): Promise<PenstockError | undefined> {
+  try {
+    await enrolments.delete(kind, id, ifMatch)
+    return undefined
+  } catch (error) {
+    if (isPenstockError(error, 'PROVISIONING_ENROLMENT_UNKNOWN')) return error
+    throw error
+  }
 }
 
 /** The group first, so that no device joins it meanwhile. @throws PROVISIONING_ENROLMENT_UNKNOWN where there is no device of it either */
@@ -229,13 +248,7 @@ async function deleteGroupWithDevices(
   groupId: string,
   ifMatch: IfMatch,
 ): Promise<HttpAnswer> {
-  let unknown: unknown
-  try {
-    await enrolments.delete('group', groupId, ifMatch)
-  } catch (error) {
-    if (!isPenstockError(error, 'PROVISIONING_ENROLMENT_UNKNOWN')) throw error
-    unknown = error
-  }
+  const unknown = await deletedBefore(enrolments, 'group', groupId, ifMatch)
   const count = await deprovisionGroup(registrations, devicesOf, groupId)
   if (unknown !== undefined && count === 0) throw unknown
   return withWarning(done, `devices taken from their hubs: ${count}`)

@@ -11,12 +11,20 @@ test('a linked hub that shows a device without its etag is none to register with
   }
   const hub = new LinkedDevices({ hostName: 'hub.test', policyName: 'p', key: 'a2V5', weight: 1 } as never, outgoing)
   const sas = { kind: 'sas', primaryKey: 'k', secondaryKey: 'k', primaryThumbprint: undefined } as const
-  const wanted = { deviceId: 'd', iotEdge: false, twin: undefined, isThere: false, isOwn: true }
+  const wanted = {
+    deviceId: 'd',
+    iotEdge: false,
+    twin: undefined,
+    isThere: false,
+    isOwn: true,
+    left: [],
+    intend: async () => undefined,
+  }
   const refused = expect.objectContaining({ code: 'PROVISIONING_UNREACHABLE' })
   const give = () => hub.give({ ...wanted, authentication: { ...sas, secondaryThumbprint: undefined } as never })
   await expect(give()).rejects.toEqual(refused)
   expect(asked).toEqual(['GET', 'PUT'])
   await expect(give()).rejects.toEqual(refused)
-  await expect(hub.etagOf('d')).rejects.toEqual(refused)
+  await expect(hub.seen('d')).rejects.toEqual(refused)
   expect(asked).toEqual(['GET', 'PUT', 'GET', 'GET'])
 })

@@ -1,4 +1,5 @@
 /** The devices of one hub, as provisioning moves them: of this one by its ports, of a linked one over REST. */
+import { createHash } from 'node:crypto'
 import { createSasToken } from '#control/auth/sas-token.ts'
 import type { Identities } from '#control/identities/identities.ts'
 import type { Authentication } from '#control/identities/identity.ts'
@@ -7,15 +8,27 @@ import { twinPatchFrom } from '#control/twins/twin-document.ts'
 import type { TwinPatch, Twins } from '#control/twins/twins.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import type { LinkedHub } from './allocation.ts'
+import type { Refusal } from './assign-here.ts'
 import type { OutgoingAnswer, OutgoingRequest, OutgoingRequests } from './outgoing-requests.ts'
 
 export interface HubDevices {
   /** What services wrote into its twin; what the device reported it reports again. `undefined`: there is no such device. */
   twinOf(deviceId: string): Promise<TwinPatch | undefined>
-  /** Changes with all that is written of the device; `undefined`: there is no such device. */
-  etagOf(deviceId: string): Promise<string | undefined>
-  /** Nothing happens where there is none. @param etag left out: whatever was written of it; else nothing happens where it is another one */
-  remove(deviceId: string, etag?: string): Promise<void>
+  /** `undefined`: there is no such device. */
+  seen(deviceId: string): Promise<SeenDevice | undefined>
+  /**
+   * Nothing happens where there is none.
+   * @param etag left out: whatever was written of it
+   * @returns false, and nothing happens, where the etag is another one by now
+   */
+  remove(deviceId: string, etag?: string): Promise<boolean>
+}
+
+export interface SeenDevice {
+  /** Changes with all that is written of the device. */
+  readonly etag: string
+  /** As `credentialsOf`. */
+  readonly credentials: string
 }
 
 /** A device that a hub is to have. */
@@ -29,10 +42,11 @@ export interface WantedDevice {
   readonly isThere: boolean
   /** It may be there with other credentials. */
   readonly isOwn: boolean
+  /** Credentials of a device that an operation left there: it is made anew, for nobody knows how far that came. */
+  readonly left: readonly string[]
+  /** Called before the device is made. @returns why it must not be */
+  readonly intend: () => Promise<Refusal | undefined>
 }
-
-/** What became of it: made now, there before, or somebody else's. */
-export type Given = { readonly kind: 'made'; readonly etag: string } | { readonly kind: 'kept' | 'foreign' }
 
 export class OwnDevices implements HubDevices {
   readonly #identities: Identities
@@ -52,17 +66,25 @@ export class OwnDevices implements HubDevices {
     }
   }
 
-  async etagOf(deviceId: string): Promise<string | undefined> {
-    return (await this.#identities.get({ deviceId, moduleId: undefined }))?.etag
+  async seen(deviceId: string): Promise<SeenDevice | undefined> {
+    const identity = await this.#identities.get({ deviceId, moduleId: undefined })
+    return identity && { etag: identity.etag, credentials: credentialsOf(identity.authentication) }
   }
 
-  async remove(deviceId: string, etag?: string): Promise<void> {
-    await this.#identities.delete({ deviceId, moduleId: undefined }, etag).catch(absent)
+  async remove(deviceId: string, etag?: string): Promise<boolean> {
+    try {
+      await this.#identities.delete({ deviceId, moduleId: undefined }, etag)
+      return true
+    } catch (error) {
+      if (isPenstockError(error, 'REGISTRY_ETAG_STALE')) return false
+      absent(error)
+      return true
+    }
   }
 }
 
 function absent(error: unknown): undefined {
-  if (!isPenstockError(error, 'REGISTRY_DEVICE_UNKNOWN') && !isPenstockError(error, 'REGISTRY_ETAG_STALE')) throw error
+  if (!isPenstockError(error, 'REGISTRY_DEVICE_UNKNOWN')) throw error
 }
 
 const tokenMs = 300_000
@@ -83,36 +105,46 @@ export class LinkedDevices implements HubDevices {
     return twinPatchFrom(this.#expected(200, { status, body }))
   }
 
-  async etagOf(deviceId: string): Promise<string | undefined> {
+  async seen(deviceId: string): Promise<SeenDevice | undefined> {
     const answer = await this.#send('GET', pathOf(deviceId))
-    return answer.status === 404 ? undefined : this.#etagIn(answer)
+    if (answer.status === 404) return undefined
+    return { etag: this.#etagIn(answer), credentials: credentialsIn(this.#expected(200, answer)) }
   }
 
-  async remove(deviceId: string, etag?: string): Promise<void> {
+  async remove(deviceId: string, etag?: string): Promise<boolean> {
     const answer = await this.#send('DELETE', pathOf(deviceId), undefined, ifMatch(etag))
-    const isAnother = answer.status === 412 && etag !== undefined
-    if (answer.status !== 404 && !isAnother) this.#expected(204, answer)
+    if (answer.status === 412 && etag !== undefined) return false
+    if (answer.status !== 404) this.#expected(204, answer)
+    return true
   }
 
-  /** Gives the hub a device with these credentials. */
-  async give({ deviceId, authentication, iotEdge, twin, isThere, isOwn }: WantedDevice): Promise<Given> {
+  /** Gives the hub a device with these credentials. @returns why it does not get it */
+  async give(wanted: WantedDevice): Promise<Refusal | undefined> {
+    const { deviceId, authentication, isThere, isOwn, left } = wanted
     const path = pathOf(deviceId)
     const there = await this.#send('GET', path)
-    const document = { deviceId, authentication: authenticationDocument(authentication) }
-    if (there.status === 404) {
-      const content = { ...document, status: 'enabled', capabilities: { iotEdge } }
-      const etag = this.#etagIn(await this.#send('PUT', path, content))
-      if (twin !== undefined) await this.#writeTwin(deviceId, twin, etag)
-      return { kind: 'made', etag }
-    }
+    if (there.status === 404) return this.#make(wanted)
     const device = this.#expected(200, there)
-    const isSameAsWanted = isSame(device, authentication)
-    if (isSameAsWanted && isThere) return { kind: 'kept' }
-    if (!isSameAsWanted && !isOwn) return { kind: 'foreign' }
+    const credentials = credentialsIn(device)
+    const etag = this.#etagIn(there)
+    if (left.includes(credentials)) return (await this.remove(deviceId, etag)) ? this.#make(wanted) : 'overtaken'
+    const isSameAsWanted = credentials === credentialsOf(authentication)
+    if (isSameAsWanted && isThere) return undefined
+    if (!isSameAsWanted && !isOwn) return 'foreign'
     // Its etag is another one from here on: whoever is about to take it away, for an earlier registration, leaves it.
-    const renewed = await this.#send('PUT', path, { ...device, ...document }, ifMatch(this.#etagIn(there)))
-    this.#expected(200, renewed)
-    return { kind: 'kept' }
+    const renewed = { ...device, authentication: authenticationDocument(authentication) }
+    this.#expected(200, await this.#send('PUT', path, renewed, ifMatch(etag)))
+    return undefined
+  }
+
+  async #make({ deviceId, authentication, iotEdge, twin, intend }: WantedDevice): Promise<Refusal | undefined> {
+    const refusal = await intend()
+    if (refusal !== undefined) return refusal
+    const content = { deviceId, status: 'enabled', capabilities: { iotEdge } }
+    const device = { ...content, authentication: authenticationDocument(authentication) }
+    const etag = this.#etagIn(await this.#send('PUT', pathOf(deviceId), device))
+    if (twin !== undefined) await this.#writeTwin(deviceId, twin, etag)
+    return undefined
   }
 
   /** A device that was made a moment ago: there with its twin, or not at all, since once it is there it keeps the twin that it has. */
@@ -170,11 +202,21 @@ function authenticationDocument(authentication: Authentication): JsonObject {
     : { type: 'selfSigned', x509Thumbprint: { primaryThumbprint, secondaryThumbprint: null } }
 }
 
-function isSame({ authentication }: JsonObject, wanted: Authentication): boolean {
-  if (!isObject(authentication) || authentication.type !== wanted.kind) return false
-  const keys = isObject(authentication.symmetricKey) ? authentication.symmetricKey : {}
-  const x509 = isObject(authentication.x509Thumbprint) ? authentication.x509Thumbprint : {}
-  return wanted.kind === 'sas'
-    ? keys.primaryKey === wanted.primaryKey && keys.secondaryKey === wanted.secondaryKey
-    : x509.primaryThumbprint === wanted.primaryThumbprint
+/** What tells devices of one id apart by what they prove themselves with. It gives away none of it. */
+export function credentialsOf({ kind, primaryKey, secondaryKey, primaryThumbprint }: Authentication): string {
+  return digestOf(kind, kind === 'sas' ? [primaryKey, secondaryKey] : [primaryThumbprint])
+}
+
+/** The same of a device as a hub shows it. */
+function credentialsIn({ authentication }: JsonObject): string {
+  const { type, symmetricKey, x509Thumbprint } = isObject(authentication) ? authentication : {}
+  const keys = isObject(symmetricKey) ? symmetricKey : {}
+  const x509 = isObject(x509Thumbprint) ? x509Thumbprint : {}
+  return digestOf(type, type === 'sas' ? [keys.primaryKey, keys.secondaryKey] : [x509.primaryThumbprint])
+}
+
+function digestOf(kind: unknown, secrets: readonly unknown[]): string {
+  return createHash('sha256')
+    .update(JSON.stringify([kind, ...secrets.map((secret) => secret ?? null)]))
+    .digest('base64')
 }

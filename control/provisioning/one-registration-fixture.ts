@@ -15,6 +15,7 @@ export function registrationIn(hub: string, fields: Partial<Registration> = {}):
     operationId: '5.0',
     proof: {},
     payload: undefined,
+    credentials: undefined,
     etag: 'e0',
     createdAtMs: 0,
     updatedAtMs: 0,

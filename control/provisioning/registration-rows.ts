@@ -15,13 +15,14 @@ interface RegistrationRow extends SqlRow {
   readonly operation_id: string
   readonly proof: string
   readonly payload: string | null
+  readonly credentials: string | null
   readonly etag: string
   readonly created_at: Date
   readonly updated_at: Date
 }
 
 const columns = `registration_id, group_id, device_id, hub, status, substatus, fault_code, fault_message, operation_id, proof, payload,
-  etag, created_at, updated_at`
+  credentials, etag, created_at, updated_at`
 
 export async function registrationRows(queries: Queries, ids: readonly string[]): Promise<Registration[]> {
   const rows = await queries.query<RegistrationRow>(
@@ -71,6 +72,7 @@ export async function putRegistrationRows(queries: Queries, registrations: reado
     operation_id: registration.operationId,
     proof: JSON.stringify(registration.proof),
     payload: registration.payload,
+    credentials: registration.credentials,
     etag: registration.etag,
     created_at: new Date(registration.createdAtMs).toISOString(),
     updated_at: new Date(registration.updatedAtMs).toISOString(),
@@ -79,12 +81,12 @@ export async function putRegistrationRows(queries: Queries, registrations: reado
     `INSERT INTO penstock.registrations (id, ${columns})
      SELECT id, ${columns} FROM jsonb_to_recordset($1::text::jsonb) AS r (id text, registration_id text, group_id text, device_id text,
        hub text, status text, substatus text, fault_code integer, fault_message text, operation_id text, proof text, payload text,
-       etag text, created_at timestamptz, updated_at timestamptz)
+       credentials text, etag text, created_at timestamptz, updated_at timestamptz)
      ORDER BY id COLLATE "C"
      ON CONFLICT (id) DO UPDATE SET group_id = excluded.group_id, device_id = excluded.device_id, hub = excluded.hub,
        status = excluded.status, substatus = excluded.substatus, fault_code = excluded.fault_code,
        fault_message = excluded.fault_message, operation_id = excluded.operation_id, proof = excluded.proof,
-       payload = excluded.payload, etag = excluded.etag, updated_at = excluded.updated_at`,
+       payload = excluded.payload, credentials = excluded.credentials, etag = excluded.etag, updated_at = excluded.updated_at`,
     [JSON.stringify(records)],
   )
 }
@@ -105,6 +107,7 @@ function registrationFromRow(row: RegistrationRow): Registration {
     operationId: row.operation_id,
     proof: proofFrom(row.proof),
     payload: row.payload ?? undefined,
+    credentials: row.credentials ?? undefined,
     etag: row.etag,
     createdAtMs: row.created_at.getTime(),
     updatedAtMs: row.updated_at.getTime(),

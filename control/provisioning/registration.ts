@@ -28,6 +28,8 @@ export interface Registration {
   readonly operationId: string
   /** By which the device proved itself, as its document tells it. */
   readonly proof: JsonObject
+  /** Of the device in a linked hub, which may be away when it is to be found there again: see `credentialsOf`. */
+  readonly credentials: string | undefined
   /** JSON text for the device, from whoever chose its hub. */
   readonly payload: string | undefined
   readonly etag: string

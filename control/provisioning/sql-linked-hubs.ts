@@ -2,6 +2,7 @@ import type { Database } from '#control/store/database.ts'
 import type { LinkedHub } from './allocation.ts'
 import { countStandingChange } from './enrolment-rows.ts'
 import { deleteLinkedHubRow, linkedHubRows, putLinkedHubRow } from './linked-hub-rows.ts'
+import { deleteIntentsOfHub } from './placement-intents.ts'
 import type { LinkedHubs } from './provisioning.ts'
 
 /** Linked hubs over the control store, which belongs to the caller. */
@@ -26,6 +27,7 @@ export class SqlLinkedHubs implements LinkedHubs {
   delete(hostName: string): Promise<void> {
     return this.#database.transaction(async (queries) => {
       await deleteLinkedHubRow(queries, hostName)
+      await deleteIntentsOfHub(queries, hostName)
       await countStandingChange(queries)
     })
   }

@@ -19,7 +19,7 @@ import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { chosen } from './allocation.ts'
 import { AssignElsewhere, refusedFor } from './assign-elsewhere.ts'
-import { type Assignment, assignHere, type Refusal } from './assign-here.ts'
+import { type Assignment, assignHere, deviceIdOf, type Refusal } from './assign-here.ts'
 import { type Attested, attest, challengeFor } from './attest.ts'
 import { idKey, isRegistrationId } from './enrolment.ts'
 import { type HubDevices, LinkedDevices, OwnDevices } from './hub-devices.ts'
@@ -29,6 +29,7 @@ import { OutgoingRequests } from './outgoing-requests.ts'
 import type { ProvisioningAnswer, ProvisioningRequest, Registrar } from './provisioning.ts'
 import { answerOf, refusedAnswer } from './provisioning-json.ts'
 import { type Registration, registrationDocument } from './registration.ts'
+import { settleLeft } from './settle.ts'
 
 export interface RegistrarRules {
   readonly idScope: string
@@ -68,6 +69,7 @@ export class SqlRegistrar implements Registrar {
   readonly #database: Database
   readonly #rules: RegistrarRules
   readonly #clock: Clock
+  readonly #logger: Logger
   readonly #known: KnownEnrolments
   readonly #assignments: CallBatches<Assignment, Registration | Refusal>
   readonly #elsewhere: AssignElsewhere
@@ -78,6 +80,7 @@ export class SqlRegistrar implements Registrar {
     this.#database = database
     this.#rules = rules
     this.#clock = clock
+    this.#logger = logger
     this.#known = new KnownEnrolments(database, changes, trust, rules.hubName)
     this.#assignments = new CallBatches({
       run: (assignments) => this.#assign(assignments),
@@ -111,6 +114,13 @@ export class SqlRegistrar implements Registrar {
     if (hostName === this.#rules.hubName) return this.#own
     const hub = (await linkedHubRows(this.#database)).find((each) => each.hostName === hostName)
     return hub && new LinkedDevices(hub, this.#outgoing)
+  }
+
+  /** What `settleLeft` of settle.ts does, in all hubs. */
+  async settleLeft(): Promise<number> {
+    const linked = (await linkedHubRows(this.#database)).map(({ hostName }) => hostName)
+    const hubs = new Set([this.#rules.hubName, ...linked])
+    return settleLeft(this.#database, hubs, (hostName) => this.devicesOf(hostName), this.#logger)
   }
 
   /** Resolves once nothing is under way, or what is would take too long. */
@@ -165,8 +175,10 @@ export class SqlRegistrar implements Registrar {
     const assignment = { ...attested, proof, registrationId, operationId: newOperationId() }
     const choice = chosen(attested.enrolment, registrationId, known.registration, known.hubs)
     const { hubName } = this.#rules
-    const isHere =
-      'hostName' in choice && choice.hostName === hubName && (known.registration?.hub ?? hubName) === hubName
+    const before = known.registration
+    const staysHere =
+      before?.hub === undefined || (before.hub === hubName && before.deviceId === deviceIdOf(assignment, before))
+    const isHere = 'hostName' in choice && choice.hostName === hubName && staysHere
     if (!isHere) return begunAnswer(await this.#elsewhere.begin({ assignment, choice, known, payload }))
     const assigned = await this.#assignments.call(assignment)
     if (typeof assigned === 'string') throw refusedFor(assigned)

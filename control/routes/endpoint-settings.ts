@@ -93,7 +93,7 @@ function addressOf(
 function textsOf(
   reader: DocumentReader,
   path: string,
-  { countMax, namePattern, secret }: EndpointField & { type: 'texts' },
+  { countMax, namePattern, textPattern, textExample, secret }: EndpointField & { type: 'texts' },
   value: unknown,
 ): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
@@ -104,8 +104,8 @@ function textsOf(
     if (!namePattern.test(name))
       reader.fault(path, `${JSON.stringify(name.slice(0, 80))} is no name that is allowed here`)
     if (secret && isKeptSecret(text)) continue
-    if (typeof text !== 'string' || hasControlCharacters(text))
-      reader.fault(pathOf(path, name), 'a text without control characters is expected')
+    if (typeof text !== 'string' || !textPattern.test(text))
+      reader.fault(pathOf(path, name), `expected: ${textExample}`)
   }
   return value
 }

@@ -165,6 +165,13 @@ describe('the document of routes', () => {
     expect(faults({ endpoints: [{ ...hook, headers: { x: 'a\nb' } }] })['endpoints[0].headers.x']).toBeDefined()
   })
 
+  test('a header whose value could not be sent is refused, and the value not repeated', () => {
+    const value = 'Bearer 🔑 hunter2'
+    const found = faults({ endpoints: [{ ...hook, authorization: value, headers: { x: value, y: 'é' } }] })
+    expect(Object.keys(found)).toEqual(['endpoints[0].authorization', 'endpoints[0].headers.x'])
+    expect(JSON.stringify(found)).not.toContain('hunter2')
+  })
+
   test.each(['Host', 'content-length', 'Webhook-Signature', 'a b', 'a:b', ''])('%j is no name of a header', (name) => {
     expect(faults({ endpoints: [{ ...hook, headers: { [name]: 'x' } }] })['endpoints[0].headers']).toBeDefined()
   })

@@ -8,6 +8,7 @@
  *   sessions   (device_id, module_id)   what a device listens to, kept between its connections; goes with its identity
  *   policies   (name)                   shared access policies with their two keys
  *   authorities (name)                  certificate authorities whose leaves may connect, once verified
+ *   transfers  (job_id)                 exports and imports of all identities; goes with its job
  *   quotas     (device_id)              what single devices may do instead of what the settings say; goes with its device
  *   replays    (id)                     replays of the log into endpoints, those that ended for a week
  *   routing    (revision)               the document of routes in force, one row; secrets are sealed
@@ -24,6 +25,7 @@
  *   file_notifications (seq)            files that devices uploaded, for services
  *   enrolments (kind, id)               who may register, ids in lower case; documents as provisioning/enrolment-document.ts has them
  *   provisioning ()                     counts changes of enrolment groups and linked hubs, one row
+ *   placement_intents (id, hub, device_id)   devices that a hub may have and no registration says so, until that is settled
  *   registrations (id)                  what became of who registered, ids in lower case
  *   linked_hubs (host_name)             further hubs that devices are sent to
  *   jobs       (id)                     jobs over many devices, with how many of them are how far, and the lease of who runs it
@@ -40,6 +42,8 @@
  */
 import { modelsMigration } from './models-migration.ts'
 import { holdersMigration } from './one-holder.ts'
+import { placementIntentsMigration } from './placement-intents-migration.ts'
+import { transfersMigration } from './transfers-migration.ts'
 
 /** In their order. */
 export const migrations: readonly (readonly string[])[] = [
@@ -424,4 +428,6 @@ export const migrations: readonly (readonly string[])[] = [
     'ALTER INDEX penstock.twins_tags SET (gin_pending_list_limit = 256)',
     'ALTER INDEX penstock.twins_desired SET (gin_pending_list_limit = 256)',
   ],
+  transfersMigration,
+  placementIntentsMigration,
 ]

@@ -1,10 +1,15 @@
 import type { TwinItem } from '#control/identities/identities.ts'
+import type { Queries } from '#control/store/database.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { twinPatchFrom } from './twin-document.ts'
 import type { Twins, TwinUpdate } from './twins.ts'
 
-/** Twins among the operations of a bulk request. */
-export async function updateTwins(twins: Twins, items: readonly TwinItem[]): Promise<readonly (Error | undefined)[]> {
+/** Twins among the operations of a bulk request, inside its transaction. */
+export async function updateTwins(
+  twins: Pick<Twins, 'updateWithin'>,
+  queries: Queries,
+  items: readonly TwinItem[],
+): Promise<readonly (Error | undefined)[]> {
   const outcomes: (Error | undefined)[] = items.map(() => undefined)
   const updates: TwinUpdate[] = []
   const places: number[] = []
@@ -17,6 +22,7 @@ export async function updateTwins(twins: Twins, items: readonly TwinItem[]): Pro
       outcomes[index] = error
     }
   }
-  for (const [index, outcome] of (await twins.updateAll(updates)).entries()) outcomes[places[index] ?? 0] = outcome
+  for (const [index, outcome] of (await twins.updateWithin(queries, updates)).entries())
+    outcomes[places[index] ?? 0] = outcome
   return outcomes
 }

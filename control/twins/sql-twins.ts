@@ -42,20 +42,25 @@ export class SqlTwins implements Twins {
   }
 
   updateAll(updates: readonly TwinUpdate[], alongside?: Alongside): Promise<TwinOutcomes> {
+    return this.#database.transaction(async (queries) => {
+      const outcomes = await this.updateWithin(queries, updates)
+      await alongside?.(queries, outcomes)
+      return outcomes
+    })
+  }
+
+  async updateWithin(queries: Queries, updates: readonly TwinUpdate[]): Promise<TwinOutcomes> {
     // In order of their ids, so that two writers wait for one another and not in a deadlock.
     const ordered = updates
       .map((update, place) => ({ ...update, kind: 'patch', place }) as const)
       .toSorted((left, right) => compareIds(left.id, right.id))
-    return this.#database.transaction(async (queries) => {
-      const outcomes: (Error | undefined)[] = updates.map(() => undefined)
-      for (let from = 0; from < ordered.length; from += limits.twinWritesAtOnceMax) {
-        const writes = ordered.slice(from, from + limits.twinWritesAtOnceMax)
-        for (const [index, outcome] of (await this.#write(queries, writes)).entries())
-          if (outcome instanceof Error) outcomes[writes[index]?.place ?? 0] = outcome
-      }
-      await alongside?.(queries, outcomes)
-      return outcomes
-    })
+    const outcomes: (Error | undefined)[] = updates.map(() => undefined)
+    for (let from = 0; from < ordered.length; from += limits.twinWritesAtOnceMax) {
+      const writes = ordered.slice(from, from + limits.twinWritesAtOnceMax)
+      for (const [index, outcome] of (await this.#write(queries, writes)).entries())
+        if (outcome instanceof Error) outcomes[writes[index]?.place ?? 0] = outcome
+    }
+    return outcomes
   }
 
   async #writeOne(write: TwinWrite): Promise<IdentityTwin> {

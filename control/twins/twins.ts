@@ -53,6 +53,8 @@ export interface Twins {
   replace(id: IdentityId, sections: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin>
   /** Each update succeeds or fails by itself, in order. @param alongside what else is to be committed with them, or else nothing is */
   updateAll(updates: readonly TwinUpdate[], alongside?: Alongside): Promise<TwinOutcomes>
+  /** The same inside a caller's transaction. */
+  updateWithin(queries: Queries, updates: readonly TwinUpdate[]): Promise<TwinOutcomes>
 }
 
 /** Of each update; `undefined`: done. */

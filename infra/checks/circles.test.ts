@@ -49,7 +49,7 @@ const order: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['auth', 'methods'],
     ['digital-twins', 'jobs', 'provisioning'],
     ['query'],
-    ['client', 'link'],
+    ['client', 'link', 'transfers'],
   ],
   ingest: [
     ['batches', 'quotas'],

@@ -91,10 +91,10 @@ const controlDoors =
 
 /**
  * What its rooms may import of one another besides: the two that lie under all others, rows that others read or write
- * with their own, how certificates are judged, and what jobs say again.
+ * with their own, how certificates are judged, what jobs say again, and what a transfer is made of: a job, of many operations.
  */
 const controlRoomDoors =
-  /^control\/((store|rest)\/[\w-]+|identities\/identity-rows|auth\/certificates|twins\/(twin-rows|twin-document)|jobs\/device-job-rows|methods\/method-request|downlink\/(downlink-contract|edge-finder))\.ts$/
+  /^control\/((store|rest)\/[\w-]+|identities\/(identity-rows|bulk-steps|documents)|auth\/certificates|twins\/(twin-rows|twin-document)|jobs\/(device-job-rows|job-rows|lease-rows|job-run)|methods\/method-request|downlink\/(downlink-contract|edge-finder))\.ts$/
 
 /** What the console shares with the server: checks of JSON, and shapes of what crosses between them. */
 const consoleDoors = /^(runtime\/json-check|schemas\/[\w/-]+)\.ts$/

@@ -33,6 +33,7 @@ export function allRoutes(): RouteList {
     hubName: '',
     queriesPerMinute: 0,
     uploadHost: '',
+    transferContainers: later,
     methods: later,
     models: later,
   }

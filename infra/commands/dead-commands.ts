@@ -85,15 +85,10 @@ export async function runDeadCommandsCommand(args: readonly string[], options: C
   }
 }
 
-/** By id, page by page. */
-async function* letters(client: RestClient, device: string | undefined): AsyncGenerator<DeadCommandLine> {
+/** By id. */
+function letters(client: RestClient, device: string | undefined): AsyncGenerator<DeadCommandLine> {
   const query = device === undefined ? '' : `?device=${encodeURIComponent(device)}`
-  let after: string | null = '0'
-  while (after !== null) {
-    const response: Response = await client.call('GET', `${path}${query}`, undefined, { 'x-ms-continuation': after })
-    after = response.headers.get('x-ms-continuation')
-    yield* await client.checked(listOf(lineCheck), response)
-  }
+  return client.items(listOf(lineCheck), 'GET', `${path}${query}`)
 }
 
 /** All before the first is sent again: what ends once more meanwhile is another letter. */

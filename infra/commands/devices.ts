@@ -148,16 +148,11 @@ async function list(
 ): Promise<void> {
   let left = Number(flags.get('top') ?? Number.POSITIVE_INFINITY)
   if (Number.isNaN(left) || left < 1) throw invalid('--top needs a positive number')
-  let continuation = ''
-  do {
-    const page = await client.call('GET', `/devices?top=${Math.min(left, 1_000)}`, undefined, {
-      ...(continuation === '' ? {} : { 'x-ms-continuation': continuation }),
-    })
-    const devices = await client.checked(listOf(deviceCheck), page)
-    for (const device of devices) write(flags.has('json') ? JSON.stringify(device) : lineOf(device))
-    left -= devices.length
-    continuation = page.headers.get('x-ms-continuation') ?? ''
-  } while (continuation !== '' && left > 0)
+  const path = `/devices?top=${Math.min(left, 1_000)}`
+  for await (const device of client.items(listOf(deviceCheck), 'GET', path)) {
+    write(flags.has('json') ? JSON.stringify(device) : lineOf(device))
+    if (--left === 0) break
+  }
 }
 
 function put(client: RestClient, id: string, document: object, replace: boolean): Promise<Device> {

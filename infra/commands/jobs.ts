@@ -67,7 +67,7 @@ export async function runJobsCommand(args: readonly string[], options: CommandOp
     case 'list': {
       const status = flags.get('status')
       const query = status === undefined ? '' : `?jobStatus=${encodeURIComponent(status)}`
-      for await (const job of pages(client, listOf(jobCheck), 'GET', `${path}/query${query}`)) write(lineOf(job))
+      for await (const job of client.items(listOf(jobCheck), 'GET', `${path}/query${query}`)) write(lineOf(job))
       return
     }
     case 'show': {
@@ -77,7 +77,7 @@ export async function runJobsCommand(args: readonly string[], options: CommandOp
       write(`from ${job.startTime} ${job.endTime === undefined ? '' : `to ${job.endTime}`}`.trimEnd())
       if (job.failureReason !== undefined) write(`failed: ${job.failureReason}`)
       const query = `SELECT * FROM devices.jobs WHERE jobId = '${job.jobId.replaceAll("'", "\\'")}' AND status = 'failed'`
-      for await (const { deviceId, error } of pages(client, failedCheck, 'POST', '/devices/query', { query }))
+      for await (const { deviceId, error } of client.items(failedCheck, 'POST', '/devices/query', { query }))
         write([deviceId, error?.code ?? '', error?.description ?? ''].join('\t'))
       return
     }
@@ -86,22 +86,6 @@ export async function runJobsCommand(args: readonly string[], options: CommandOp
       return
     default:
       throw invalid(command === undefined ? 'a command is expected' : `${command} is not a command`)
-  }
-}
-
-async function* pages<T>(
-  client: RestClient,
-  check: JsonCheck<readonly T[]>,
-  method: string,
-  url: string,
-  body?: object,
-): AsyncGenerator<T> {
-  let continuation: string | null = ''
-  while (continuation !== null) {
-    const headers: Record<string, string> = continuation === '' ? {} : { 'x-ms-continuation': continuation }
-    const response: Response = await client.call(method, url, body, headers)
-    continuation = response.headers.get('x-ms-continuation')
-    yield* await client.checked(check, response)
   }
 }
 

@@ -55,7 +55,7 @@ export async function runModelsCommand(args: readonly string[], access: CommandO
     show(await client.json(modelCheck, method, url, body), write)
   switch (command) {
     case 'list':
-      for (const model of await client.json(listOf(modelCheck), 'GET', path)) write(modelLine(model))
+      for await (const model of client.items(listOf(modelCheck), 'GET', path)) write(modelLine(model))
       return
     case 'show':
       return changed('GET', pathOf(subject))

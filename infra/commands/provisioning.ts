@@ -109,7 +109,10 @@ const keysCheck = recordOf<{ readonly symmetricKey: Keys | undefined }>({
 /** What is looked at of an enrolment; the rest goes back as it came. */
 interface Enrolled {
   readonly etag: string
-  readonly attestation: { readonly x509?: Readonly<Record<string, { readonly primary: unknown }>> | null }
+  readonly attestation: {
+    readonly type: string
+    readonly x509?: Readonly<Record<string, { readonly primary: unknown }>> | null
+  }
 }
 
 const anything: JsonCheck<unknown> = (value) => value
@@ -117,7 +120,7 @@ const anything: JsonCheck<unknown> = (value) => value
 const enrolled = wholeAs<Enrolled>(
   recordOf({
     etag: aText,
-    attestation: recordOf({ x509: optional(mapOf(recordOf({ primary: anything }))) }),
+    attestation: recordOf({ type: aText, x509: optional(mapOf(recordOf({ primary: anything }))) }),
   }),
 )
 
@@ -215,13 +218,9 @@ async function list<Item>(
   check: JsonCheck<Item>,
   textOf: (item: Item) => string,
 ): Promise<void> {
-  let continuation = ''
-  do {
-    const headers = { 'x-ms-continuation': continuation, 'x-ms-max-item-count': '1000' }
-    const answer = await client.call('POST', `/${path}`, { query: '*' }, headers)
-    continuation = answer.headers.get('x-ms-continuation') ?? ''
-    for (const item of await client.checked(listOf(check), answer)) write(textOf(item))
-  } while (continuation !== '')
+  const pageSize = { 'x-ms-max-item-count': '1000' }
+  for await (const item of client.items(listOf(check), 'POST', `/${path}`, { query: '*' }, pageSize))
+    write(textOf(item))
 }
 
 function enrolmentText({ registrationId, enrollmentGroupId, ...enrolment }: EnrolmentLine): string {
@@ -269,12 +268,17 @@ async function change(
   write(enrolmentText(await client.json(enrolmentLine, 'PUT', path, after, { 'If-Match': before.etag })))
 }
 
+/** One key is said; the other one stays what it is where it is written: it may be renewed by somebody else at this moment. */
 async function rekey(client: RestClient, path: string, flags: Flags, write: (line: string) => void): Promise<void> {
   if (flags.has('primary') === flags.has('secondary')) throw invalid('either --primary or --secondary is expected')
-  const keys = await keysOf(client, path)
   const which = flags.has('primary') ? 'primaryKey' : 'secondaryKey'
-  const renewed = { ...keys, [which]: crypto.getRandomValues(Buffer.alloc(32)).toString('base64') }
-  await change(client, path, () => ({ attestation: { type: 'symmetricKey', symmetricKey: renewed } }), write)
+  const symmetricKey = { [which]: crypto.getRandomValues(Buffer.alloc(32)).toString('base64') }
+  const renewedOf = ({ attestation: { type } }: Enrolled): object => {
+    if (type !== 'symmetricKey')
+      throw new PenstockError('CONTROL_REFUSED', `it proves itself by ${type}, and has no key`)
+    return { attestation: { type, symmetricKey } }
+  }
+  await change(client, path, renewedOf, write)
 }
 
 async function recertify(client: RestClient, path: string, flags: Flags, write: (line: string) => void): Promise<void> {
@@ -289,13 +293,6 @@ async function recertify(client: RestClient, path: string, flags: Flags, write: 
     return { attestation: { type: 'x509', x509: { [field]: renewed } } }
   }
   await change(client, path, renewedOf, write)
-}
-
-async function keysOf(client: RestClient, path: string): Promise<Keys> {
-  const { symmetricKey } = await client.json(keysCheck, 'POST', `${path}/attestationmechanism`)
-  if (symmetricKey === undefined)
-    throw new PenstockError('CONTROL_REFUSED', 'it proves itself by certificate, and has no key')
-  return symmetricKey
 }
 
 async function flash(

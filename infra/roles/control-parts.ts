@@ -1,4 +1,6 @@
 import type { ControlOptions } from '#control/open-control.ts'
+import { outgoingRulesOf } from '#control/outgoing-rules.ts'
+import { AzureTransferContainers } from '#pipeline/sinks/azure-blob/azure-transfer-containers.ts'
 import { ClickhouseDeviceTable } from '#pipeline/sinks/clickhouse/clickhouse-device-table.ts'
 import { systemClock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
@@ -11,7 +13,9 @@ import { openRoleLog } from './open-role-log.ts'
 import { openRoleWarehouse, openTablesWarehouse, tableOptions } from './open-role-warehouse.ts'
 import { replayLetters } from './replay-letters.ts'
 
-type Parts = Required<Pick<ControlOptions, 'delivery' | 'deadLetters' | 'modelWarehouse' | 'deviceTable'>>
+type Parts = Required<
+  Pick<ControlOptions, 'delivery' | 'deadLetters' | 'modelWarehouse' | 'deviceTable' | 'transferContainers'>
+>
 
 /** What the service API says and does of the pipeline. Nothing is opened before somebody asks. */
 export function controlParts(settings: Settings, logger: Logger): { readonly parts: Parts; close(): Promise<void> } {
@@ -31,6 +35,7 @@ export function controlParts(settings: Settings, logger: Logger): { readonly par
         replayToEndpoint: (chosen) => replayLetters(settings, logger, chosen),
         clock: systemClock,
       }),
+      transferContainers: new AzureTransferContainers(outgoingRulesOf(settings)),
       deviceTable: settings.deviceTable === 'kept' ? new ClickhouseDeviceTable(tables) : undefined,
     },
     close: async () => {

@@ -407,6 +407,23 @@ describe.skipIf(chromium.skip)(`the console ${chromium.note}`, () => {
     expect([...page.errors, ...route.errors]).toEqual([])
   })
 
+  test('routes that somebody else changed meanwhile are shown, and their change is not undone', async () => {
+    const [list, page, route] = [await open('routes'), await open('routes?tab=document'), await open('routes/hot-ones')]
+    const written = () => page.evaluate(`document.querySelector('textarea')?.value ?? ''`)
+    await shows(list, 'hot-ones')
+    await expect.poll(written, { timeout: 30_000 }).toContain('hot-ones')
+    await click(route, 'Delete')
+    await click(route, 'Delete')
+    await shows(list, 'No routes yet')
+    await click(page, 'Put in force')
+    await shows(page, 'Somebody changed the routes meanwhile')
+    expect(await written()).toContain('hot-ones')
+    await click(page, 'Show what is in force')
+    await expect.poll(written, { timeout: 30_000 }).not.toContain('hot-ones')
+    expect(await page.evaluate('document.body.innerText')).not.toContain('Somebody changed')
+    expect(await asked(page, '/routing')).toMatchObject({ routes: [], endpoints: [{ name: 'hot' }] })
+  })
+
   /** As somebody types over what is there. */
   const write = async (page: PageForTests, statement: string): Promise<void> => {
     const content = `document.querySelector('.editor')?.shadowRoot?.querySelector('.cm-content')`

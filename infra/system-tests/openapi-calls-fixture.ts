@@ -1,4 +1,4 @@
-/** Calls of the document's operations, by capability: digital twins, models, and senders of other formats. */
+/** Calls of the document's operations, by capability: digital twins, models, transfers, and senders of other formats. */
 
 interface Options {
   readonly body?: unknown
@@ -7,14 +7,19 @@ interface Options {
 }
 
 /** Asks, and takes a right answer with this status only. */
-export type Rightly = (status: number, method: string, target: string, options?: Options) => Promise<unknown>
+export type Rightly = (
+  status: number,
+  method: string,
+  target: string,
+  options?: Options,
+) => Promise<{ readonly text: string }>
 
 /** Of device d1, which is there and answers. */
 export async function callDigitalTwin(rightly: Rightly): Promise<void> {
   const at = '/digitaltwins/d1'
   await rightly(200, 'GET', at)
   await rightly(404, 'GET', '/digitaltwins/nobody')
-  await rightly(202, 'PATCH', at, { body: [{ op: 'add', path: '/lamp/on', value: true }] })
+  await rightly(202, 'PATCH', at, { body: [{ op: 'add', path: '/lamp', value: { on: true, $metadata: {} } }] })
   await rightly(400, 'PATCH', at, { body: [{ op: 'move', path: '/lamp' }] })
   await rightly(412, 'PATCH', at, { body: [{ op: 'remove', path: '/lamp' }], headers: { 'if-match': '"AAAA"' } })
   for (const owner of [at, `${at}/components/lamp`]) await rightly(200, 'POST', `${owner}/commands/blink`, { body: {} })
@@ -40,6 +45,19 @@ export async function callModels(rightly: Rightly): Promise<void> {
   await rightly(200, 'DELETE', `${at}/pins/temperature`)
   await rightly(204, 'DELETE', at)
   await rightly(404, 'DELETE', at)
+}
+
+/** An export to a container that nobody serves. */
+export async function callTransfers(rightly: Rightly): Promise<void> {
+  const content = { type: 'export', outputBlobContainerUri: 'http://127.0.0.1:9/account/container?sig=x' }
+  await rightly(400, 'POST', '/jobs/create', { body: { ...content, type: 'copy' } })
+  const { text } = await rightly(200, 'POST', '/jobs/create', { body: { ...content, excludeKeysInExport: true } })
+  const at = `/jobs/${(JSON.parse(text) as { jobId: string }).jobId}`
+  await rightly(200, 'GET', at)
+  await rightly(200, 'GET', '/jobs')
+  await rightly(204, 'DELETE', at)
+  await rightly(404, 'DELETE', '/jobs/none')
+  await rightly(404, 'GET', '/jobs/none')
 }
 
 /** @param device token of device d1 @param module of its module m */

@@ -10,7 +10,7 @@ import { derivedKey } from '#control/provisioning/derived-key.ts'
 import { ApiAnswers } from '#infra/testbed/api-answers.ts'
 import { RunningPenstock } from '#infra/testbed/penstock.ts'
 import { makeCertificate } from '#runtime/certificate-maker.ts'
-import { callDigitalTwin, callForSenders, callModels } from './openapi-calls-fixture.ts'
+import { callDigitalTwin, callForSenders, callModels, callTransfers } from './openapi-calls-fixture.ts'
 
 const ownerKey = randomBytes(32).toString('base64')
 const deviceKey = randomBytes(32).toString('base64')
@@ -395,6 +395,7 @@ test('every operation answers as the document says, with whatever status', { tim
     uploads,
     operators,
     () => callModels(rightly),
+    () => callTransfers(rightly),
     () => callForSenders(rightly, device, module),
     removals,
   ])

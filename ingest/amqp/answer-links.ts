@@ -1,5 +1,6 @@
 import { writeMessage } from '#runtime/amqp/message.ts'
 import { type Encoded, int, type Value } from '#runtime/amqp/write-values.ts'
+import { assert } from '#runtime/assert.ts'
 import type { OutgoingLink } from './outgoing-link.ts'
 import type { AmqpSession } from './session.ts'
 
@@ -18,6 +19,7 @@ export class AnswerLinks {
   #answered = 0
 
   add(link: OutgoingLink): void {
+    assert(link.onEnded === undefined, 'whoever waited for the end of a link would not hear of it any more')
     this.#links.add(link)
     link.onEnded = () => this.#links.delete(link)
     link.accept()

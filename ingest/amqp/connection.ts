@@ -216,6 +216,10 @@ export class AmqpConnection extends Connection implements SessionConnection, Sea
     this.#partial.forget()
     for (const session of this.#sessions.values()) session.end()
     this.#sessions.clear()
+    assert(
+      this.#seats.count === 0,
+      'no device stays on a connection that is over: it would count as connected for ever',
+    )
     assert(this.joinedBytes === 0, 'what waited of messages is forgotten with their links [G-4]')
   }
 

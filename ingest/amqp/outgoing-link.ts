@@ -128,7 +128,11 @@ export class OutgoingLink extends Link {
   override end(): void {
     if (this.isClosed) return
     super.end()
-    for (const { resolve } of this.#waiting.splice(0)) resolve('gone')
+    for (const { payload, resolve } of this.#waiting.splice(0)) {
+      this.#waitingBytes -= payload.length
+      resolve('gone')
+    }
+    assert(this.#waitingBytes === 0, 'the bytes that wait on a link are those of its messages')
   }
 
   /** What is granted and not used is given back. */

@@ -88,6 +88,8 @@ export class Seat implements Carrier {
 
   /** A link of the device was accepted. */
   add(link: Link, onEnded: () => void): void {
+    assert(this.isSeated, 'links are of a device that is let in: of one that has ended they would go on [G-6]')
+    assert(!link.isClosed && link.onEnded === undefined, 'a link is of one device, which hears of its end')
     this.links.add(link)
     link.onEnded = () => {
       this.links.delete(link)

@@ -195,6 +195,8 @@ export class AmqpSession implements SendingSession {
 
   writeTransfers(bytes: Buffer, frames: number, messages: number): void {
     assert(frames <= this.#clientWindow, `a client that takes ${this.#clientWindow} frames is not sent ${frames}`)
+    assert(messages <= frames, `${frames} frames hold no more messages than that, and not ${messages}`)
+    assert(bytes.length <= frames * this.clientFrameBytesMax, 'no frame is longer than its client takes')
     this.#connection.write(bytes)
     this.#nextDeliveryId = (this.#nextDeliveryId + messages) >>> 0
     this.#nextOutgoingId = (this.#nextOutgoingId + frames) >>> 0
@@ -213,6 +215,7 @@ export class AmqpSession implements SendingSession {
     this.#nextDeliveryId = (deliveryId + 1) >>> 0
     if (!settled) {
       this.#unsettled ??= new Map()
+      assert(!this.#unsettled.has(deliveryId), 'no two messages wait for an outcome under one number [G-7]')
       this.#unsettled.set(deliveryId, { link, resolve: message.resolve })
     }
     this.#unfinished = { link, message, settled, deliveryId, at: 0 }

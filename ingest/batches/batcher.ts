@@ -258,6 +258,11 @@ export class Batcher implements WholeBatcher {
     if (spreadOver === this.#spreadOver) return
     this.#earlierUnsettled -= batches
     assert(this.#earlierUnsettled >= 0, 'no more is settled than waited when devices were spread anew')
+    const isUnderWay = this.#earlierUnsettled === 0 || this.#isUnderWay
+    assert(
+      isUnderWay,
+      'what waits for batches from before devices were spread anew waits for some: it would wait for ever',
+    )
     if (this.#earlierUnsettled === 0) for (const partition of this.#partitions) void partition.appendInOrder()
   }
 

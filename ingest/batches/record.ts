@@ -2,6 +2,7 @@ import type { BatchStamp } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import { batchFromBlock, batchSchemaVersion, blocksOfBatch } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
+import { utcDayOf } from '#schemas/time.ts'
 import type { OpenBatch } from './batch.ts'
 
 export interface ClosedBatch {
@@ -78,5 +79,7 @@ export function recordOf(joined: readonly CompressedBatch[]): BatchRecord {
     'a record holds no more messages than its positions can number',
   )
   assert(stamp.enqueuedAtMsFirst <= stamp.enqueuedAtMsLast, 'times of a record do not fall')
+  const isOfOneDay = utcDayOf(stamp.enqueuedAtMsFirst) === utcDayOf(stamp.enqueuedAtMsLast)
+  assert(isOfOneDay, 'a record is of one UTC day: one of two is no batch to its readers [G-2]')
   return { value, stamp }
 }

@@ -216,6 +216,24 @@ describe('a device that listens to its desired properties [G-8]', () => {
     expect(session.told).toEqual(['1→3'])
   })
 
+  test('is told once the store answers for it, where it answered for another device or a read had no version', async () => {
+    const { store, clock, followers, connect } = followed()
+    store.set('d', 1)
+    const session = connect('d')
+    followers.follow(session)
+    await turns()
+    expect(() => followers.wasRead(session, Number.NaN)).toThrow('desired properties have a version')
+    const inOrder = store.desiredSince.bind(store)
+    store.desiredSince = async () => [{ deviceId: 'e', moduleId: undefined, version: 2, text: '{}' }]
+    store.set('d', 2)
+    await turns()
+    expect(session.told).toEqual([])
+    store.desiredSince = inOrder
+    clock.step()
+    await turns()
+    expect(session.told).toEqual(['1→2'])
+  })
+
   test('that read its twin meanwhile is told only what is newer', async () => {
     const { store, followers, connect } = followed()
     store.set('d', 1)

@@ -108,6 +108,7 @@ export class DesiredFollowers {
 
   /** The device is about to get all of its twin. */
   wasRead(session: Session, version: number): void {
+    assertVersion(version)
     const follower = this.#followerOf(session)
     if (follower === undefined || version < follower.pushed) return
     this.#got(follower, version)
@@ -240,7 +241,8 @@ export class DesiredFollowers {
     for (const change of changes) {
       assertVersion(change.version)
       const follower = byId.get(identityText(change))
-      if (follower?.isListening && change.version > follower.pushed) void this.#send(follower, change)
+      assert(follower !== undefined, 'the store tells of those that it was asked about')
+      if (follower.isListening && change.version > follower.pushed) void this.#send(follower, change)
     }
   }
 

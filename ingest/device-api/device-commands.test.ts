@@ -4,7 +4,7 @@ import type { Outcome } from '#ingest/session/delivery.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
-import type { SettlementKind } from '#schemas/commands.ts'
+import type { SettlementKind, TakenCommand } from '#schemas/commands.ts'
 import { limits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { ListeningDevice, MemoryQueues, takenCommand } from './commanded-fixture.ts'
@@ -31,6 +31,11 @@ function edgeOf() {
     await turn()
   }
   return { queues, advance, commands, settled }
+}
+
+/** The same of each of its commands. */
+function withEach(queue: CommandsTaken, changes: Partial<TakenCommand>): CommandsTaken {
+  return { ...queue, commands: queue.commands.map((command) => ({ ...command, ...changes })) }
 }
 
 let opened: DeviceCommands | undefined
@@ -154,15 +159,18 @@ describe('commands for a device', () => {
   })
 
   test.each([
-    ['out of order', (queue: CommandsTaken) => ({ ...queue, commands: [...queue.commands].reverse() })],
-    ['twice', (queue: CommandsTaken) => ({ ...queue, commands: queue.commands.flatMap((one) => [one, one]) })],
-    ['of a device that was not asked about', (queue: CommandsTaken) => ({ ...queue, deviceId: 'another' })],
+    ['out of order', (queue: CommandsTaken) => [{ ...queue, commands: [...queue.commands].reverse() }]],
+    ['twice', (queue: CommandsTaken) => [{ ...queue, commands: queue.commands.flatMap((one) => [one, one]) }]],
+    ['of a device that was not asked about', (queue: CommandsTaken) => [{ ...queue, deviceId: 'another' }]],
+    ['of another device among its own', (queue: CommandsTaken) => [withEach(queue, { deviceId: 'another' })]],
+    ['under one lock', (queue: CommandsTaken) => [withEach(queue, { lockToken: 'shared' })]],
+    ['in two answers', (queue: CommandsTaken) => queue.commands.map((one) => ({ ...queue, commands: [one] }))],
   ])('that a queue gives %s are not sent [G-7]', async (_name, wrong) => {
     const { queues, advance, commands, settled } = edgeOf()
     opened = commands
     queues.add(takenCommand('d', 'a'), takenCommand('d', 'b'))
     const take = queues.takeCommands.bind(queues)
-    queues.takeCommands = async (wanted) => (await take(wanted)).map(wrong)
+    queues.takeCommands = async (wanted) => (await take(wanted)).flatMap(wrong)
     const device = new ListeningDevice(id)
     commands.onSubscribed(device, 'commands')
     await settled()

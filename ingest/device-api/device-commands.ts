@@ -164,6 +164,7 @@ export class DeviceCommands implements Capability {
 
   /** Never rejects. */
   async #serve(window: Window): Promise<void> {
+    assert(window.unsettled === 0, 'nothing more is taken while a command of the window is with its device [G-7]')
     let pauseMs = 0
     try {
       const taken = await this.#takes.call({ ...window.id, countMax: limits.commandsInFlightMax, forSession: true })
@@ -306,6 +307,10 @@ async function takeEachQueueOnce(
       const entry = asked.get(identityText(queue))
       assert(entry !== undefined, 'only queues that were asked for give commands: those of others would stay locked')
       const [index, { countMax }] = entry
+      assert(
+        answers[index] === undefined,
+        'a queue gives its commands at once: those of its first answer would stay locked',
+      )
       assertWindow(queue, countMax)
       answers[index] = queue
     }
@@ -315,10 +320,15 @@ async function takeEachQueueOnce(
 }
 
 /** A window is a beginning of its queue, in order [G-7]. */
-function assertWindow({ commands }: CommandsTaken, countMax: number): void {
+function assertWindow(queue: CommandsTaken, countMax: number): void {
+  const { commands } = queue
   assert(commands.length <= countMax, `a queue gives ${countMax} commands at most, and not ${commands.length}`)
+  const locks = new Set(commands.map(({ lockToken }) => lockToken))
+  assert(locks.size === commands.length, 'each command has a lock of its own: one would settle the other [G-7]')
   let before = Number.NEGATIVE_INFINITY
-  for (const { sequenceNumber } of commands) {
+  for (const command of commands) {
+    const { sequenceNumber } = command
+    assert(identityText(command) === identityText(queue), 'a queue gives the commands of its own device [G-6]')
     assert(sequenceNumber > before, `a queue gives its commands in order, and not ${sequenceNumber} behind ${before}`)
     before = sequenceNumber
   }

@@ -14,6 +14,7 @@ import type { BlobContent, BlobPart, BlobStore, StoredBlob } from '#pipeline/blo
 import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
 import { isCount } from '#runtime/count.ts'
+import { readBeside } from '#runtime/http/streamed-answer.ts'
 import { KeyedPermits } from '#runtime/keyed-permits.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -175,7 +176,7 @@ export class FileUploads {
   /** @param part as of `BlobStore.read` @throws UPLOAD_STORE_UNAVAILABLE */
   async read(address: BlobAddress, part?: BlobPart): Promise<BlobContent | undefined> {
     const content = await this.#stored(() => this.#options.store.read(keyOf(address), part))
-    if (content !== undefined) assertBlob(content)
+    if (content !== undefined) readBeside(content.content, () => assertBlob(content))
     return content
   }
 

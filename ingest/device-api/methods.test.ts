@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { edgeFixture, FakeTransport } from '#ingest/edge-fixture.ts'
 import { Admission } from '#ingest/session/admission.ts'
 import type { Delivery, Outcome } from '#ingest/session/delivery.ts'
+import type { DeviceSession } from '#ingest/session/device-session.ts'
 import type { Carrier } from '#ingest/session/session.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import type { CallOutcome, MethodCall } from '#schemas/downlink.ts'
@@ -19,8 +20,10 @@ class FakeCarrier implements Carrier {
   readonly sent: Delivery[] = []
   outcome: Outcome = 'sent'
   ended: PenstockError | undefined
+  session: DeviceSession | undefined
   fail(error: PenstockError): void {
     this.ended = error
+    this.session?.end(error.code)
   }
   async send(delivery: Delivery): Promise<Outcome> {
     if (this.outcome === 'sent') this.sent.push(delivery)
@@ -37,12 +40,13 @@ function setUp() {
   const { edge, count } = edgeFixture({ clock })
   const methods = new Methods(edge)
   edge.capabilities.add(methods)
-  const connect = (listens = true) => {
+  const connect = (listens = true, deviceId = 'd1') => {
     const carrier = new FakeCarrier()
-    const claim = { clientId: 'd1', username: undefined, password: undefined, resumes: false }
-    const identity = { ...id, expiresAtMs: undefined }
+    const claim = { clientId: deviceId, username: undefined, password: undefined, resumes: false }
+    const identity = { ...id, deviceId, expiresAtMs: undefined }
     const session = new Admission(edge, new FakeTransport(), claim).open(identity, carrier)
-    session.hold(identity, 'd1')
+    carrier.session = session
+    session.hold(identity, deviceId)
     if (listens) session.subscribe('methods', 0)
     const answer = (requestId: string, body = '{"done":1}', status = 200) =>
       edge.capabilities.handlerOf('methodAnswer')?.(session, {
@@ -107,7 +111,6 @@ describe('a direct method', () => {
     const unsent = methods.call(id, method, 1_000)
     const newer = connect()
     expect(waiting.carrier.ended?.code).toBe('INGEST_TAKE_OVER')
-    waiting.session.end('INGEST_TAKE_OVER')
     expect(await unsent).toEqual({ kind: 'gone' })
     const sent = methods.call(id, method, 1_000)
     await tick()
@@ -182,7 +185,7 @@ describe('a direct method', () => {
     const older = connect()
     const call = methods.call(id, method, 0)
     await tick()
-    const other = connect()
+    const other = connect(true, 'd2')
     other.answer(older.ridOf(0), '"forged"')
     older.answer(older.ridOf(0), '"mine"')
     expect(await call).toMatchObject({ payload: '"mine"' })

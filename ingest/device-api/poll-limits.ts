@@ -1,4 +1,5 @@
 import type { Registrant } from '#ingest/session/principal.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { limits } from '#schemas/limits.ts'
 
@@ -36,6 +37,7 @@ export class PollLimits {
   end(who: Registrant, isProven: boolean): void {
     const proof = proofOf(who)
     const underWay = this.#underWay.get(proof) ?? 0
+    assert(underWay > 0, 'what ends was begun under the same proof, which it would block for ever otherwise')
     if (underWay > 1) this.#underWay.set(proof, underWay - 1)
     else this.#underWay.delete(proof)
     if (isProven) this.#count(keyOf(who))

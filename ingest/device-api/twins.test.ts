@@ -75,6 +75,24 @@ describe('twin requests of a device', () => {
     expect(await twins.requests.twinReport(session, request('{"a":1}'))).toEqual({ status: 204, version: 2 })
   })
 
+  test('are never answered with an older twin than the device was told of, however often it is told of a newer one meanwhile [G-8]', async () => {
+    let [version, overtakes] = [4, 2]
+    const read = async () => {
+      const seen = version
+      if (overtakes-- > 0) {
+        version++
+        const before = overtakes
+        overtakes = 0
+        await twins.requests.twinRead(session)
+        overtakes = before
+      }
+      return { text: String(seen), desiredVersion: seen }
+    }
+    const { twins, connect } = twinsOver({ read })
+    const session = connect('d')
+    expect(await twins.requests.twinRead(session)).toEqual({ status: 200, body: Buffer.from('6') })
+  })
+
   test('that fail say why by status and by the number in the body', async () => {
     const failing = (code: ErrorCode) => ({
       report: () => Promise.reject(new PenstockError(code, 'why')),

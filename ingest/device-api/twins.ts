@@ -62,8 +62,8 @@ export class Twins implements Capability {
 
   async #read(session: Session, id: IdentityId): Promise<DeviceAnswer> {
     let twin = await this.#store.read(id)
-    // It was told of a later version while this was read: what it reads must not be older.
-    if (twin.desiredVersion < this.#followers.pushedTo(session)) twin = await this.#store.read(id)
+    // It was told of a later version while this was read, as it may be again: what it reads must not be older.
+    while (twin.desiredVersion < this.#followers.pushedTo(session)) twin = await this.#store.read(id)
     this.#followers.wasRead(session, twin.desiredVersion)
     return { status: 200, body: Buffer.from(twin.text) }
   }

@@ -109,6 +109,24 @@ describe('changes of twins', () => {
     await close()
   })
 
+  test('that the store gives in another order than they were made in are not told [G-8]', async () => {
+    const { outbox, log, close, until } = forwarding()
+    const inOrder = outbox.next.bind(outbox)
+    let asked = 0
+    outbox.next = async () => {
+      asked++
+      const { events, rows } = await inOrder()
+      return { events: [...events].reverse(), rows: [...rows].reverse() }
+    }
+    outbox.waiting.push(changeOf(1), changeOf(2))
+    await until(() => asked > 2)
+    expect(log.envelopes()).toEqual([])
+    outbox.next = inOrder
+    await until(() => outbox.waiting.length === 0)
+    expect(log.envelopes().map(({ systemProperties }) => systemProperties.correlationId)).toEqual(['1', '2'])
+    await close()
+  })
+
   test('wait for a log that does not answer, while this process keeps the right to tell them', async () => {
     const log = new CapturingLog()
     let confirm = (): void => {}

@@ -85,7 +85,8 @@ export function forwardTwinEvents(options: TwinEventForwarderOptions): () => Pro
 /** Rows are deleted once their changes are on the log: of one that tells none, or stands there twice, something would be lost. */
 function assertTold({ events, rows }: TwinEventPortion): void {
   assert(events.length >= rows.length, `${rows.length} rows of the outbox tell of more than ${events.length} changes`)
-  assert(new Set(rows).size === rows.length, 'a row of the outbox is read once')
+  const isRising = rows.every((row, index) => index === 0 || BigInt(row) > BigInt(rows[index - 1] ?? row))
+  assert(isRising, 'the outbox is read in the order of its changes, and each row of it once [G-8]')
 }
 
 /** The log may take longer than the right to forward lasts. */

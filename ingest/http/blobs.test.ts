@@ -15,8 +15,8 @@ import { routeBlobs } from './blobs.ts'
 
 const stranger = '203.0.113.9'
 
-async function routed(tls: boolean) {
-  const failuresPerMinute = { address: 3, deviceAtAddress: 3 }
+async function routed(tls: boolean, failuresMax = 3) {
+  const failuresPerMinute = { address: failuresMax, deviceAtAddress: failuresMax }
   const { edge } = edgeFixture({ quotas: { ...unlimitedQuotas, failuresPerMinute } })
   const store = new MemoryBlobs()
   const files = new FileUploads(edge, {
@@ -37,8 +37,8 @@ async function routed(tls: boolean) {
   routeBlobs(router, edge, files, undefined, tls)
   const { sasToken } = await files.begin('d', 'f')
   /** @returns the code that it is refused with; `undefined`: it is let in */
-  const put = async (remoteAddress: string, query = sasToken): Promise<string | undefined> => {
-    const head = { method: 'PUT', path: '/device-files/d/f', queryText: query.slice(1), headers: [] }
+  const put = async (remoteAddress: string, query = sasToken, path = 'd/f'): Promise<string | undefined> => {
+    const head = { method: 'PUT', path: `/device-files/${path}`, queryText: query.slice(1), headers: [] }
     const request = new ReadRequest(head as never, [], { remoteAddress, certificates: [] })
     try {
       await routes.find(({ method }) => method === 'PUT')?.admit?.(request)
@@ -92,6 +92,25 @@ describe('the address of a file', () => {
     expect(await put(stranger)).toBe(undefined)
     await files.close()
   })
+
+  /** As the hub's client for Java writes what it is told into an address: as a value of a form. */
+  const inForm = (blobName: string) => new URLSearchParams({ '': blobName }).toString().slice(1)
+  const names = ['a b', 'a+b', 'a b+c', 'ß é', "it's", 'a&b=c', 'logs/a b.txt', '+', ' a', 'a*(b)~!']
+
+  test.each([...names.map((name) => ['d', name] as const), ['d#1%', 'a b'] as const, ['d+e', 'f+g'] as const])(
+    'of %s/%s is good however a client escapes it, and for no other file',
+    async (deviceId, name) => {
+      const { files, put } = await routed(true, 10)
+      const { blobName, sasToken } = await files.begin(deviceId, name)
+      const escaped = [deviceId, ...name.split('/')].map(encodeURIComponent).join('/')
+      const asUrlsAre = new URL(`https://hub/${blobName}`).pathname.slice(1)
+      for (const path of [escaped, encodeURIComponent(`${deviceId}/${name}`), inForm(blobName), asUrlsAre])
+        expect([path, await put('127.0.0.1', sasToken, path)]).toEqual([path, undefined])
+      for (const path of [`${escaped}+`, `${inForm(blobName)}%20`, `${escaped}%2B`, `${escaped}/../f`])
+        expect([path, await put('127.0.0.1', sasToken, path)]).toEqual([path, 'INGEST_NOT_AUTHORIZED'])
+      await files.close()
+    },
+  )
 })
 
 describe('a part of a file', () => {

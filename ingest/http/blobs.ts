@@ -14,7 +14,7 @@ import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { AuthorizeService } from '#ingest/session/principal.ts'
 import { assert } from '#runtime/assert.ts'
 import type { HttpAnswer } from '#runtime/http/answer.ts'
-import type { HttpRequest } from '#runtime/http/request.ts'
+import { type HttpRequest, percentDecoded } from '#runtime/http/request.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import { discardStream } from '#runtime/http/streamed-answer.ts'
 import type { BodyStream } from '#runtime/http/streamed-body.ts'
@@ -126,9 +126,11 @@ async function byLeave(
   right: 'r' | 'w',
 ): Promise<WriteGrant> {
   const { remoteAddress } = request
-  const address = tls || isLoopbackAddress(remoteAddress) ? addressOf(request) : undefined
-  const grant = address && (await uploads.grantOf(address, (name) => request.query(name), right))
-  if (grant !== undefined) return grant
+  const addresses = tls || isLoopbackAddress(remoteAddress) ? [addressOf(request), formAddressOf(request)] : []
+  for (const address of addresses) {
+    const grant = address && (await uploads.grantOf(address, (name) => request.query(name), right))
+    if (grant !== undefined) return grant
+  }
   throw edge.quotas.attemptFailed(remoteAddress, blobAttempts) ?? notAllowed()
 }
 
@@ -154,15 +156,28 @@ async function byService(
 
 /** Decoded once, whatever comes of it. @returns `undefined`: it names no file */
 function addressOf({ path }: HttpRequest): BlobAddress | undefined {
-  let decoded: string
-  try {
-    decoded = decodeURIComponent(path.slice(root.length))
-  } catch {
-    return undefined
-  }
-  const slash = decoded.indexOf('/')
-  const [deviceId, name] = [decoded.slice(0, slash), decoded.slice(slash + 1)]
-  return slash > 0 && name !== '' && isIdentityId(deviceId) ? { deviceId, name } : undefined
+  return addressIn(percentDecoded(path.slice(root.length)))
+}
+
+/**
+ * As one of the hub's clients writes an address: what it was told, device id and name, as a value of a form. There a space is a `+`, and what
+ * was escaped is escaped again. Such an address can be read in both ways: the leave was signed for one of them, and that file is meant.
+ * @returns `undefined`: read like this it names nothing else, or no file
+ */
+function formAddressOf({ path }: HttpRequest): BlobAddress | undefined {
+  if (!/\+|%25/.test(path)) return undefined
+  return addressIn(percentDecoded(path.slice(root.length).replaceAll('+', ' ')), percentDecoded)
+}
+
+/** @param text device id and name @param idFrom what the device id is, as it stands there */
+function addressIn(
+  text: string | undefined,
+  idFrom: (text: string) => string | undefined = (id) => id,
+): BlobAddress | undefined {
+  const slash = text?.indexOf('/') ?? -1
+  if (text === undefined || slash <= 0) return undefined
+  const [deviceId, name] = [idFrom(text.slice(0, slash)), text.slice(slash + 1)]
+  return deviceId !== undefined && name !== '' && isIdentityId(deviceId) ? { deviceId, name } : undefined
 }
 
 async function write(
@@ -180,7 +195,7 @@ async function write(
         throw new BlobFault(400, 'InvalidHeaderValue', 'x-ms-blob-type must be BlockBlob')
       await requireAbsence(uploads, grant, request)
       await uploads.put(grant, content)
-      return createdAnswer(await uploads.find(grant))
+      return storedAnswer(uploads, grant)
     case 'block': {
       const blockId = request.query('blockid') ?? ''
       if (!isBlockId(blockId))
@@ -192,10 +207,17 @@ async function write(
       await requireAbsence(uploads, grant, request)
       if (!(await uploads.commit(grant, () => blockIdsOf(content))))
         throw new BlobFault(400, 'InvalidBlockList', 'a block of the list was not put, or was put too long ago')
-      return createdAnswer(await uploads.find(grant))
+      return storedAnswer(uploads, grant)
     default:
       throw new BlobFault(400, 'InvalidQueryParameterValue', 'comp is block or blocklist, or left out')
   }
+}
+
+/** A client lets go of what it was told is stored. */
+async function storedAnswer(uploads: FileUploads, grant: WriteGrant): Promise<HttpAnswer> {
+  const found = await uploads.find(grant)
+  assert(found !== undefined, 'a file that was put is there')
+  return createdAnswer(found)
 }
 
 /** Clients that replace nothing say so. */

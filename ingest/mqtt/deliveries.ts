@@ -107,10 +107,12 @@ export class Deliveries {
   /** The connection is over. */
   end(): void {
     for (const resolve of this.#underWay.values()) resolve('lost')
-    for (const { resolve } of this.#waiting) resolve('gone')
     this.#underWay.clear()
-    this.#waiting.length = 0
-    this.#waitingBytes = 0
+    for (const { packet, resolve } of this.#waiting.splice(0)) {
+      this.#waitingBytes -= packet.length
+      resolve('gone')
+    }
+    assert(this.#waitingBytes === 0, 'the bytes that wait for a client are those of its packets')
   }
 
   #nextPacketId(): number {

@@ -85,7 +85,9 @@ export function publishPacket(
 export function setPacketId(packet: Buffer, packetId: number): void {
   let at = 1
   while ((packet[at++] as number) > 0x7f);
-  packet.writeUInt16BE(packetId, at + 2 + packet.readUInt16BE(at))
+  const idAt = at + 2 + packet.readUInt16BE(at)
+  assert(packet.readUInt16BE(idAt) === 0, 'the place of an id is empty: anything else is a part of the message')
+  packet.writeUInt16BE(packetId, idAt)
 }
 
 function lengthBytes(length: number): number {

@@ -76,6 +76,8 @@ export class Unacknowledged {
     assert(heldCount === batchCount, 'a batch acknowledges as many messages as it held [G-1]')
     this.#settled.splice(0, settledCount)
     this.#forget(count)
+    const next = this.#settled[0]?.number ?? this.#left
+    assert(next >= this.#left, 'what no batch holds is acknowledged in its turn [MQTT-4.6.0-2]')
     return packets.subarray(0, at)
   }
 

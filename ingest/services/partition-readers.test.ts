@@ -8,8 +8,14 @@ function entering(clock = virtualClock(0)) {
   const told: ReaderClaim[] = []
   const readers = new PartitionReaders(clock, (claim) => told.push(claim))
   const stolen: string[] = []
-  const enter = (name: string, epoch?: number, place = 'p') =>
-    readers.enter(place, epoch, ({ code }: PenstockError) => stolen.push(`${name} ${code}`))
+  /** Whose partition is taken over leaves, as a link does. */
+  const enter = (name: string, epoch?: number, place = 'p') => {
+    const leave = readers.enter(place, epoch, ({ code }: PenstockError) => {
+      stolen.push(`${name} ${code}`)
+      leave()
+    })
+    return leave
+  }
   return { readers, stolen, enter, told }
 }
 const refusedWith = (code: string) => expect.objectContaining({ code })

@@ -7,6 +7,7 @@
  * The edge processes of a machine tell one another of readers with epochs: as they come, again while they are there, and as they leave. Only
  * a reader that comes makes others go.
  */
+import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -72,6 +73,7 @@ export class PartitionReaders {
     this.#places.set(place, readers)
     if (epoch !== undefined) {
       for (const other of others) other.onStolen(stolenBy(epoch))
+      assert(readers.size === 1, 'a reader with an epoch is alone: two would both handle each message')
       this.#elsewhere.delete(place)
       this.#tell({ place, epoch, kind: 'comes' })
       this.#tellAgain()

@@ -83,6 +83,7 @@ export class RecordReceiver extends WaitingSource {
       body,
     })
     this.#underWay++
+    assert(this.#underWay <= limits.amqpRecordsUnderWayMax, 'no more records are locked than a receiver may hold')
     const settle = (outcome: SendOutcome): void => void this.#settle(lock, outcome)
     // It may have ended while it was asked for it.
     if (link.room === 0) settle('gone')

@@ -1,4 +1,5 @@
 import type { MessageSource, OutgoingLink } from '#ingest/amqp/outgoing-link.ts'
+import { assert } from '#runtime/assert.ts'
 
 /**
  * A source that sends while its client takes something, and waits where it has nothing:
@@ -34,6 +35,7 @@ export abstract class WaitingSource implements MessageSource {
   /** Sends again once there may be something; a link that has ended waits for nothing. @param begin calls back, and gives what ends the wait */
   protected waitFor(begin: (goOn: () => void) => () => void): void {
     if (!this.#link.isOpen) return
+    assert(this.#cancelWait === undefined, 'a source waits for one thing: of two waits one would never end')
     this.#cancelWait = begin(() => {
       this.#cancelWait = undefined
       this.wake()

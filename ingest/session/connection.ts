@@ -179,6 +179,7 @@ export abstract class Connection implements EdgeConnection, Receiver {
 
   /** Reads nothing for `waitMs`, then calls `go`. */
   protected waitForQuota(waitMs: number, go: () => void): void {
+    assert(waitMs > 0 && waitMs <= limits.shapingMsMax, `a connection stands still for a moment, and not ${waitMs} ms`)
     assert(!this.isClosed(), 'a connection that has ended waits for nothing: what it waited for would begin it anew')
     this.#shaping?.()
     this.transport.pause()

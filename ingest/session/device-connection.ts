@@ -76,6 +76,8 @@ export abstract class DeviceConnection extends Connection implements Carrier {
     if (this.isClosed()) return
     try {
       accept(principal)
+      const isDeciding = this.state === 'deciding'
+      assert(!isDeciding, 'who was decided on is let in, or has ended: in between nothing would be read again')
     } catch (error) {
       this.fail(faultOf(error))
       return

@@ -68,11 +68,13 @@ export class DeviceSession implements Session {
    */
   hold(principal: Principal, nameless: string): void {
     assert(this.#id === '', 'a session is held once')
+    assert(!this.#isEnded, 'who has ended is not held: nobody would tell that it is gone')
     const { sessions, clock, announce, onPresence } = this.#edge
     this.#id = sessionIdOf(principal) ?? nameless
     assert(this.#id !== '', 'a session is held under a name')
     this.openedAtMs = clock.monotonicMs()
     sessions.get(this.#id)?.takenOver()
+    assert(!sessions.has(this.#id), 'who is taken over has ended before the newer connection begins')
     sessions.set(this.#id, this)
     if (this.#deviceId === undefined) return
     announce(this.#id, this.openedAtMs)
@@ -80,8 +82,10 @@ export class DeviceSession implements Session {
   }
 
   /** It proved itself anew, on the same connection. */
-  renew({ expiresAtMs = Number.POSITIVE_INFINITY, watch }: Principal): void {
+  renew(principal: Principal): void {
+    const { expiresAtMs = Number.POSITIVE_INFINITY, watch } = principal
     assert(!this.#isEnded, 'who has ended is not watched anew: nobody would end the watch')
+    assert(sessionIdOf(principal) === this.#id, 'who proves itself anew is who was let in [G-6]')
     this.#endWatch?.()
     this.#expiresAtMs = expiresAtMs
     this.#endWatch = watch?.((error) => this.carrier.fail(error))

@@ -43,6 +43,7 @@ export class NameRoom {
     this.#bytes -= bytes
     if (left > 0) this.#held.set(holder, left)
     else this.#held.delete(holder)
+    assert(this.#held.size > 0 || this.#bytes === 0, 'where nobody holds names the room is empty')
   }
 
   /** @returns whether somebody had more than `wanted`, and gave of it */

@@ -81,6 +81,8 @@ export class PartialFrame {
     const { byteLength } = buffer
     if (byteLength < firstBytes) return
     const same = kept.get(byteLength) ?? []
+    const isKept = same.some((other) => other.buffer === buffer)
+    assert(!isKept, 'a buffer comes back once: two connections would write over one another [G-6]')
     if (same.length < keptMax) same.push(Buffer.from(buffer))
     kept.set(byteLength, same)
   }

@@ -109,6 +109,7 @@ export class MetricNames implements NameHolder {
       return false
     }
     node.bytes += bytes
+    assert(node.bytes >= 0, 'no more is given back of a node than it holds: it would be that of others [G-4]')
     return true
   }
 

@@ -12,6 +12,7 @@
  * so the sink must remember a token for that long, and no longer.
  * All of this counts on the monotonic clock: the wall clock may be set while an insert is on its way.
  */
+import type { DeliveryRange } from '#pipeline/endpoints/delivery-range.ts'
 import type { SelectedRange } from '#pipeline/endpoints/selected-range.ts'
 import type { TableSink } from '#pipeline/endpoints/table-sink.ts'
 import { assert } from '#runtime/assert.ts'
@@ -51,6 +52,13 @@ export async function deliverRange(
   earlier: EarlierInsert,
 ): Promise<DeliveryOutcome> {
   return await new RangeDelivery(options, intent, selected, commitIntent, earlier).run()
+}
+
+/** What a sink has of a range. Any other answer would be taken for all of it, or for nothing. @throws what `TableSink.stored` throws */
+export async function storedIn(sink: TableSink, range: DeliveryRange): Promise<number> {
+  const stored = await sink.stored(range)
+  assert(isCount(stored), `a sink counts what it has stored, and not to ${stored}`)
+  return stored
 }
 
 type Attempt =
@@ -215,9 +223,7 @@ class RangeDelivery {
 
   async #hasRows(): Promise<boolean> {
     const { range } = this.#intent
-    const stored = await this.#options.sink.stored(range)
-    assert(isCount(stored), `a sink counts what it has stored, and not to ${stored}`)
-    return stored > (range.part?.storedBefore ?? 0)
+    return (await storedIn(this.#options.sink, range)) > (range.part?.storedBefore ?? 0)
   }
 
   /** To be called when nothing that was sent under the present one can take effect any more. */

@@ -222,6 +222,7 @@ class RequestDelivery {
     const given = [...refused.keys()].sort((one, other) => one - other)
     const reasons = new Map(given.map((place) => [messages[place], refused.get(place) ?? '']))
     const letters = messages.filter((message) => reasons.has(message))
+    assert(letters.length === refused.size, `${refused.size} messages were refused, and not ${letters.length} [G-5]`)
     return await this.#putLetters(letters, (message) => reasons.get(message) ?? '')
   }
 

@@ -16,7 +16,7 @@ import { assert } from '#runtime/assert.ts'
 import { sleep } from '#runtime/clock.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { Courier, type CourierOptions } from './courier.ts'
-import type { EarlierInsert } from './deliver-range.ts'
+import { type EarlierInsert, storedIn } from './deliver-range.ts'
 import { DeliveredSequences } from './delivered-sequences.ts'
 import type { DeliveryOutcome } from './delivery.ts'
 import { type Intent, noteFromText, type Split, textFromNote, tokenOf } from './intent.ts'
@@ -222,6 +222,7 @@ class PartitionTask {
   async #deliver(open: Intent, records: readonly ReadRecord[], earlier: EarlierInsert): Promise<DeliveryOutcome> {
     const { metrics, skipSteps } = this.#options
     const news = this.#news(records)
+    assert(open.range.first >= this.#offset, `what is settled below ${this.#offset} is not delivered again [G-2]`)
     this.#offset = open.range.first
     this.#reader.take(open.range.last)
     const selected = news.records.length === 0 ? undefined : await this.#courier.select(open, news.records)
@@ -308,7 +309,7 @@ class PartitionTask {
     await sleep(clock, insertBeginMsMax + destination.insertMsMax, ended)
     while (!ended.aborted) {
       try {
-        if ((await destination.stored(range)) === 0) return await this.#skipLost(cause)
+        if ((await storedIn(destination, range)) === 0) return await this.#skipLost(cause)
         return await this.#restartAt(range.last + 1)
       } catch (error) {
         if (!isPenstockError(error) || error.disposition !== 'retry') throw error

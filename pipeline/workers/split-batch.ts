@@ -20,7 +20,7 @@ import { isBatch } from '#schemas/batch.ts'
 import { isPenstockError, type PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { utcDayOf } from '#schemas/time.ts'
-import { deliverRange, type RangeDeliveryOptions } from './deliver-range.ts'
+import { deliverRange, type RangeDeliveryOptions, storedIn } from './deliver-range.ts'
 import { type Intent, type Split, tokenOf } from './intent.ts'
 import { letterOfMessages } from './letter-of-messages.ts'
 import { type LetterOptions, putLetter } from './put-letter.ts'
@@ -181,7 +181,7 @@ class BatchSplit {
     await sleep(clock, insertBeginMsMax + sink.insertMsMax, ended)
     while (!ended.aborted) {
       try {
-        const isStored = (await sink.stored(range)) > this.#split.stored
+        const isStored = (await storedIn(sink, range)) > this.#split.stored
         if (isStored) this.#passPart(range.part?.length ?? range.messageCount, range.messageCount)
         return true
       } catch (error) {

@@ -84,7 +84,7 @@ export function isPatchByPost({ method, headers }: RequestHead): boolean {
 }
 
 /** `undefined` where `decodeURIComponent` would throw. `+` stays a plus. */
-function percentDecoded(text: string): string | undefined {
+export function percentDecoded(text: string): string | undefined {
   if (!text.includes('%')) return text
   try {
     return decodeURIComponent(text)

@@ -23,6 +23,16 @@ export function discardStream(stream: AsyncIterable<Uint8Array> | undefined): vo
       .catch(() => {})
 }
 
+/** What is read of an answer beside its body; where that throws, nobody will read the body. */
+export function readBeside<T>(stream: AsyncIterable<Uint8Array>, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    discardStream(stream)
+    throw error
+  }
+}
+
 /**
  * Sends a body piece by piece, as its client takes it: the next piece is asked for once the socket has taken this one. Never more than
  * one piece is held beside what waits in the socket.

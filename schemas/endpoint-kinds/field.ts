@@ -36,7 +36,15 @@ type FieldType =
   | { readonly type: 'boolean'; readonly default?: boolean }
   | { readonly type: 'choice'; readonly default?: string; readonly choices: readonly string[] }
   /** Name and value, both texts. */
-  | { readonly type: 'texts'; readonly default?: undefined; readonly countMax: number; readonly namePattern: RegExp }
+  | {
+      readonly type: 'texts'
+      readonly default?: undefined
+      readonly countMax: number
+      readonly namePattern: RegExp
+      readonly textPattern: RegExp
+      /** What `textPattern` allows, in words. */
+      readonly textExample: string
+    }
   /** A list of `{name, type, expression}`, each a text. */
   | { readonly type: 'columns'; readonly default?: undefined; readonly countMax: number }
 

@@ -33,7 +33,14 @@ export const webhookFields = {
     example: 'whsec_ and 24 to 64 bytes in base64',
     meaning: 'key that was used before: while it is set, requests carry a signature by each',
   },
-  authorization: { type: 'text', secret: true, bytesMax: 4_096, meaning: 'value of the Authorization header' },
+  authorization: {
+    type: 'text',
+    secret: true,
+    bytesMax: 4_096,
+    pattern: /^[\x20-\x7e]+$/,
+    example: 'characters of ASCII',
+    meaning: 'value of the Authorization header',
+  },
   headers: {
     type: 'texts',
     secret: true,
@@ -41,6 +48,9 @@ export const webhookFields = {
     // Field names (RFC 9110 section 5.6.2), but for those that the request itself sets.
     namePattern:
       /^(?!(?:host|connection|content-.*|transfer-encoding|expect|upgrade|te|trailer|authorization|user-agent|webhook-.*)$)[!#$%&'*+.^_`|~0-9a-z-]{1,128}$/i,
+    // Field values (RFC 9110 section 5.5); others cannot be sent.
+    textPattern: /^[\x20-\x7e\xa0-\xff]{0,4096}$/,
+    textExample: 'a text of at most 4,096 characters of Latin 1',
     meaning: 'further headers of each request',
   },
   format: {

@@ -75,7 +75,7 @@ export function AuditScreen({ query }: ScreenProps) {
   const key = values.join(' ')
   const [at, setAt] = useState<{ readonly key: string; readonly continuation: string }>()
   const continuation = at?.key === key ? at.continuation : ''
-  const page = useLoad((signal) => readPage(values, continuation, signal), [values, continuation])
+  const page = useLoad((signal) => readPage(values, continuation, signal), [values, continuation], 'when seen')
   const save = (rows: readonly Row[]): void =>
     saveText('penstock-audit.json', 'application/json', JSON.stringify(rows, undefined, 2))
   return (

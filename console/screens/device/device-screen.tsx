@@ -67,10 +67,15 @@ export function DeviceScreen(props: {
       actions={twin && <Actions twin={twin} onChanged={loaded.reload} />}
     >
       <Tabs label="of the device" tabs={tabs} current={tab} onChange={(id) => setQuery({ tab: id })} />
-      {tab === 'data' ? (
-        <DataTab deviceId={deviceId} />
-      ) : tab === 'events' ? (
-        <EventsTab deviceId={deviceId} query={query} isOpen={isOpen} />
+      {tab === 'data' || tab === 'events' ? (
+        <>
+          <Fault of={loaded.error} />
+          {tab === 'data' ? (
+            <DataTab deviceId={deviceId} />
+          ) : (
+            <EventsTab deviceId={deviceId} query={query} isOpen={isOpen} />
+          )}
+        </>
       ) : (
         <Shown of={loaded}>
           {(value) =>

@@ -76,7 +76,7 @@ function Send({ session, query }: Pick<ScreenProps, 'session' | 'query'>) {
             </Button>
           )}
         </div>
-        <Fault of={show.error} />
+        <Fault of={registered.error ?? show.error} />
         <Tabs label="ways to send" tabs={commands} current={current.id} onChange={(id) => setQuery({ with: id })} />
         <CodeBlock label={`command for ${current.title}`} text={current.text} />
         <p class="small muted">

@@ -200,7 +200,7 @@ function Tags({ of: tags }: { readonly of: Readonly<Record<string, unknown>> }) 
     .filter(([name]) => !name.startsWith('$'))
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
     .join(' ')
-  return (
+  return text === '' ? null : (
     <span class="muted" title={text}>
       {shortened(text, tagsLengthMax)}
     </span>

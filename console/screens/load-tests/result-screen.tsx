@@ -55,7 +55,7 @@ export function ResultScreen({ run, other }: { readonly run: string; readonly ot
 }
 
 function Actions({ run, other }: { readonly run: string; readonly other: string }) {
-  const all = useLoad(readResults, [])
+  const all = useLoad(readResults, [], 'when seen')
   const [isDeleting, setDeleting] = useState(false)
   const others = (all.value?.results ?? []).filter((each) => each.run !== run)
   const known = other === '' || others.some((each) => each.run === other) ? [] : [[other, other] as const]

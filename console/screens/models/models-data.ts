@@ -1,5 +1,5 @@
 /** Models (docs/MODELS.md), as the public REST API reads and writes them. */
-import { json, send } from '#console/data/call.ts'
+import { items, json, send } from '#console/data/call.ts'
 import { aCount, aText, listOf, recordOf, wholeAs } from '#runtime/json-check.ts'
 import type { ModelGuard } from '#schemas/models/model.ts'
 import type { ModelPlanShown, ModelShown, SuggestionShown } from '#schemas/models/model-shown.ts'
@@ -24,7 +24,7 @@ export interface GivenModel {
   readonly guard: ModelGuard | undefined
 }
 
-export const readModels = (signal: AbortSignal): Promise<readonly ModelShown[]> => json(listOf(model), path, { signal })
+export const readModels = (signal: AbortSignal): Promise<readonly ModelShown[]> => items(listOf(model), path, signal)
 
 export const readModel = (name: string, signal: AbortSignal): Promise<ModelShown> =>
   json(model, pathOf(name), { signal })

@@ -19,7 +19,7 @@ export function ModelsScreen({ rest, query }: ScreenProps) {
 }
 
 function NamedModel({ name, isEdited }: { readonly name: string; readonly isEdited: boolean }) {
-  const model = useLoad((signal) => readModel(name, signal), [name])
+  const model = useLoad((signal) => readModel(name, signal), [name], isEdited ? undefined : 'when seen')
   return (
     <Shown of={model}>
       {(value) =>
@@ -34,7 +34,7 @@ function NamedModel({ name, isEdited }: { readonly name: string; readonly isEdit
 }
 
 function ModelList() {
-  const models = useLoad(readModels, [])
+  const models = useLoad(readModels, [], 'when seen')
   return (
     <Page
       title="Models"

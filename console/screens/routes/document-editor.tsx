@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { syntaxFault } from '#console/data/json-syntax.ts'
 import { useAction } from '#console/data/use-action.ts'
 import { Button } from '#console/parts/button.tsx'
@@ -6,10 +6,11 @@ import { Field, TextArea } from '#console/parts/field.tsx'
 import { Fault, Notice } from '#console/parts/notice.tsx'
 import { Card } from '#console/parts/page.tsx'
 import { type Problem, problemsOf, type Routing, writeRouting } from './routes-data.ts'
+import { WriteFault } from './write-fault.tsx'
 
 /** Routes, endpoints and enrichments as the one document that they are. */
 export function DocumentEditor({ routing, onDone }: { readonly routing: Routing; readonly onDone: () => void }) {
-  const [text, setText] = useState(() => JSON.stringify(routing.whole, undefined, 2))
+  const [text, setText] = useState(() => textOf(routing))
   const [problems, setProblems] = useState<readonly Problem[]>()
   const check = useAction(async (signal) => setProblems(await problemsOf(JSON.parse(text), signal)))
   const save = useAction(async (signal) => {
@@ -19,6 +20,8 @@ export function DocumentEditor({ routing, onDone }: { readonly routing: Routing;
     await writeRouting(JSON.parse(text), routing.etag, signal)
     onDone()
   })
+  // Once another document is in force, such as the one that was saved: with what was left out, and without secrets.
+  useEffect(() => setText(textOf(routing)), [routing.etag])
   const syntax = syntaxFault(text)
   return (
     <Card
@@ -51,7 +54,10 @@ export function DocumentEditor({ routing, onDone }: { readonly routing: Routing;
           </Notice>
         ))}
         {problems?.length === 0 && <Notice tone="good">Nothing is wrong with it.</Notice>}
-        <Fault of={check.error ?? save.error} />
+        <Fault of={check.error} />
+        <WriteFault of={save} action="Show what is in force" onAgain={onDone}>
+          Your text is kept until you ask for theirs. Take along what you need of it.
+        </WriteFault>
         <div class="row end">
           <Button isBusy={check.isRunning} disabled={syntax !== undefined} onClick={() => void check.run()}>
             Check
@@ -69,3 +75,5 @@ export function DocumentEditor({ routing, onDone }: { readonly routing: Routing;
     </Card>
   )
 }
+
+const textOf = ({ whole }: Routing): string => JSON.stringify(whole, undefined, 2)

@@ -9,6 +9,7 @@ import { addressOf, go } from '#console/router.ts'
 import { MarkedText } from './marked-text.tsx'
 import { type Route, type Routing, sources, type Verdict, verdictOf, withRoute, writeRouting } from './routes-data.ts'
 import { emptyMessage, Trial } from './trial.tsx'
+import { WriteFault } from './write-fault.tsx'
 
 const fresh: Route = { name: '', source: 'DeviceMessages', condition: 'true', endpointNames: [], isEnabled: true }
 /** So long nobody types, before the condition is looked at. */
@@ -79,15 +80,11 @@ export function RouteEditor(props: {
           </Field>
           <Problems condition={route.condition} verdict={verdict} />
           <EndpointChoice routing={routing} route={route} onChange={(endpointNames) => change({ endpointNames })} />
-          <label class="row">
-            <input
-              type="checkbox"
-              checked={route.isEnabled}
-              onChange={(event) => change({ isEnabled: event.currentTarget.checked })}
-            />
-            Switched on
-          </label>
-          <Fault of={save.error ?? error} />
+          <Switch isOn={route.isEnabled} onChange={(isEnabled) => change({ isEnabled })} />
+          <Fault of={error} />
+          <WriteFault of={save} action="I have seen it" onAgain={onDone}>
+            What you wrote is kept. Saved again, it takes the place of what the route is now.
+          </WriteFault>
           <div class="row end">
             <Button kind="quiet" onClick={leave}>
               Cancel
@@ -111,6 +108,15 @@ export function RouteEditor(props: {
         </Dialog>
       )}
     </Page>
+  )
+}
+
+function Switch({ isOn, onChange }: { readonly isOn: boolean; readonly onChange: (isOn: boolean) => void }) {
+  return (
+    <label class="row">
+      <input type="checkbox" checked={isOn} onChange={(event) => onChange(event.currentTarget.checked)} />
+      Switched on
+    </label>
   )
 }
 

@@ -49,7 +49,7 @@ const shownChoices = [
 ] as const
 
 function SettingList({ query }: { readonly query: URLSearchParams }) {
-  const settings = useLoad(readSettings, [])
+  const settings = useLoad(readSettings, [], 'when seen')
   const text = (query.get('find') ?? '').toLowerCase()
   const only = query.get('only') === 'given' ? 'given' : ''
   const isWanted = ({ name, meaning, source }: Setting): boolean =>
@@ -104,7 +104,7 @@ function valueText({ value, isSet }: Setting): string {
 }
 
 function Policies() {
-  const policies = useLoad(readPolicies, [])
+  const policies = useLoad(readPolicies, [], 'when seen')
   const [shown, setShown] = useState<Policy>()
   const [renewed, setRenewed] = useState<{ readonly name: string; readonly key: 'primary' | 'secondary' }>()
   const show = useAction(async (signal, name: string) => setShown(await readPolicy(name, signal)))
@@ -199,7 +199,7 @@ function Policies() {
 const dayMs = 86_400_000
 
 function Authorities() {
-  const authorities = useLoad(readAuthorities, [])
+  const authorities = useLoad(readAuthorities, [], 'when seen')
   return (
     <Card
       title="Certificate authorities"

@@ -26,7 +26,7 @@ export function SqlScreen({ session, query }: ScreenProps) {
   const text = query.get('q') ?? example
   const editor = useRef<EditorHandle | null>(null)
   const runs = useRuns()
-  const tables = useLoad(readTables, [])
+  const tables = useLoad(readTables, [], 'when seen')
   const functions = useLoad(readFunctions, [])
   const names: SqlNames = useMemo(
     () => ({ tables: tables.value ?? [], functions: functions.value ?? [] }),

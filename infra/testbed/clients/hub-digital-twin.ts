@@ -8,7 +8,7 @@ import service from 'azure-iothub'
 
 const [connectionString = '', id = ''] = process.argv.slice(2)
 const client = new service.DigitalTwinClient(new service.IoTHubTokenCredentials(connectionString))
-await client.updateDigitalTwin(id, [{ op: 'add', path: '/lamp/on', value: true }])
+await client.updateDigitalTwin(id, [{ op: 'add', path: '/lamp', value: { on: true, $metadata: {} } }])
 const read = await client.getDigitalTwin(id)
 const called = await client.invokeComponentCommand(id, 'lamp', 'blink', 'fast').then(
   () => 200,

@@ -228,7 +228,7 @@ def digital_twins(device):
     device.client.patch_twin_reported_properties({"serial": "a", "lamp": {"__t": "c", "on": {"value": False, "ac": 200, "av": 1}}})
     # The model comes to be known with the presence of the device, which is gathered.
     until(lambda: "$model" in client.get_digital_twin("py")["$metadata"])
-    client.update_digital_twin("py", [{"op": "add", "path": "/lamp/on", "value": True}])
+    client.update_digital_twin("py", [{"op": "add", "path": "/lamp", "value": {"on": True, "$metadata": {}}}])
     twin = client.get_digital_twin("py")
     told = until(lambda: next((patch for patch in drained(device.desired) if "lamp" in patch), None))
     for metadata in (twin["$metadata"], twin["lamp"]["$metadata"]):

@@ -71,6 +71,7 @@ export class SelectionCache {
 
   #keep(text: string, selection: Selection): void {
     if (selection.bytes > this.#bytesMax) return
+    assert(!this.#kept.has(text), 'a selection is kept once: what it counts twice would never be free again')
     this.#kept.set(text, selection)
     this.#bytes += selection.bytes
     for (const [oldest, { bytes }] of this.#kept) {

@@ -13,6 +13,7 @@ import { endpointConformance } from '#pipeline/endpoints/endpoint.conformance.ts
 import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import { messagesAt } from '#pipeline/endpoints/selected-fixture.ts'
 import type { AmqpSettings } from '#schemas/endpoint-kinds/amqp.ts'
+import { repetitionId } from '../queues/repetition-id.ts'
 import { openAmqpEndpoint } from './amqp-endpoint.ts'
 
 const artemis = serverFor('ActiveMQ Artemis', artemisMissing)
@@ -89,7 +90,8 @@ describe.skipIf(artemis.skip)(`ActiveMQ Artemis ${artemis.note}`, () => {
       (await arrived()).map((message) => ({
         deviceId: String(message.message_annotations?.['iothub-connection-device-id']),
         body: bodyOf(message),
-        id: String(message.message_id),
+        // Without the moment behind it.
+        id: String(message.message_id).replace(/\/\d+$/, ''),
       })),
     dropsRepetitions: false,
     badBody: undefined,
@@ -146,7 +148,7 @@ describe.skipIf(artemis.skip)(`ActiveMQ Artemis ${artemis.note}`, () => {
       expect(await deliver({}, [whole])).toEqual({ kind: 'delivered' })
       const [got = expect.fail('it arrives')] = await arrived()
       expect(got).toMatchObject({
-        message_id: message.id,
+        message_id: repetitionId(message),
         correlation_id: 'c',
         content_type: 'text/%C3%A9',
         content_encoding: 'utf-8',

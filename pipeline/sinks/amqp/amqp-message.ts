@@ -2,6 +2,7 @@
 import type { Message, message as MessageUtil, types as Types } from 'rhea'
 import type { SelectedMessage } from '#pipeline/endpoints/selected-range.ts'
 import { symbolText, systemField } from '#schemas/hub-fields.ts'
+import { repetitionId } from '../queues/repetition-id.ts'
 
 interface AmqpLibrary {
   readonly message: typeof MessageUtil
@@ -10,10 +11,10 @@ interface AmqpLibrary {
 
 /** Its id is ours, so that a broker that leaves out repetitions does; what the device called it is an annotation. */
 export function amqpMessage({ message, types }: AmqpLibrary, selected: SelectedMessage): Message {
-  const { id, deviceId, enqueuedAtMs, body, properties, systemProperties } = selected
+  const { deviceId, enqueuedAtMs, body, properties, systemProperties } = selected
   const { contentType, contentEncoding, correlationId, userId, ...others } = systemProperties
   return {
-    message_id: id,
+    message_id: repetitionId(selected),
     ...(contentType === undefined ? {} : { content_type: symbolText(contentType) }),
     ...(contentEncoding === undefined ? {} : { content_encoding: symbolText(contentEncoding) }),
     ...(correlationId === undefined ? {} : { correlation_id: correlationId }),

@@ -27,6 +27,19 @@ export class TestContainer {
     await this.#container.delete()
   }
 
+  async put(name: string, content: string): Promise<void> {
+    // The client sends a header that Azurite does not know.
+    const headers = { 'x-ms-blob-type': 'BlockBlob', 'x-ms-version': '2021-12-02' }
+    const url = `${this.#container.url}/${name}?${await this.sasToken('cw')}`
+    const reply = await fetch(url, { method: 'PUT', headers, body: content })
+    if (!reply.ok) throw new Error(`${name} cannot be written: ${reply.status}`)
+  }
+
+  /** Its address, with a signature for rights such as `rcwl`. */
+  async uri(rights: string): Promise<string> {
+    return `${this.#container.url}?${await this.sasToken(rights)}`
+  }
+
   async objects(): Promise<Map<string, Buffer>> {
     const token = await this.sasToken('r')
     const objects = new Map<string, Buffer>()

@@ -14,11 +14,14 @@ export interface BlobRequest {
   readonly replyBytesMax?: number
 }
 
+/** All that requests need of the settings of an endpoint. */
+export type ContainerAccess = Pick<AzureBlobSettings, 'account' | 'endpoint' | 'container' | 'accountKey' | 'sasToken'>
+
 const serviceVersion = '2021-12-02'
 
 /** Authorized by a shared access signature in the address, or by the account's key over what is sent [Shared Key]. */
 export function authorizedRequest(
-  settings: AzureBlobSettings,
+  settings: ContainerAccess,
   { method, name = '', query = {}, headers = {}, body }: BlobRequest,
   nowMs: number,
 ): Pick<HttpRequestOptions, 'url' | 'headers'> {
@@ -35,7 +38,7 @@ export function authorizedRequest(
   return { url, headers: { ...sent, authorization: `SharedKey ${account}:${signature}` } }
 }
 
-function addressOf({ account, endpoint, container }: AzureBlobSettings, name: string): URL {
+function addressOf({ account, endpoint, container }: ContainerAccess, name: string): URL {
   const address = new URL(endpoint ?? `https://${account}.blob.core.windows.net`)
   const path = [address.pathname.replace(/\/+$/, ''), container, ...(name === '' ? [] : [name])]
   address.pathname = path.join('/')

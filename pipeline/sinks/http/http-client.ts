@@ -65,6 +65,8 @@ export class HttpClient {
     const { url, timeoutMs } = options
     try {
       const { statusCode, headers, body } = await this.#request(options)
+      // Let go of before anybody reads it, it says so as an error, which would end the process: nobody listens yet.
+      body.on('error', () => {})
       return { status: statusCode, headers, content: body, beginning: () => beginningOf(body, reasonBytesMax) }
     } catch (error) {
       throw faultOf(error, url.host, timeoutMs)

@@ -11,6 +11,7 @@ import { endpointConformance } from '#pipeline/endpoints/endpoint.conformance.ts
 import type { Endpoint } from '#pipeline/endpoints/endpoint.ts'
 import { messagesAt } from '#pipeline/endpoints/selected-fixture.ts'
 import type { NatsSettings } from '#schemas/endpoint-kinds/nats.ts'
+import { repetitionId } from '../queues/repetition-id.ts'
 import { openNatsEndpoint } from './nats-endpoint.ts'
 
 const nats = serverFor('NATS', natsMissing)
@@ -100,7 +101,7 @@ describe.skipIf(nats.skip)(`NATS ${nats.note}`, () => {
       (await stored()).map(({ body, headers }) => ({
         deviceId: headers.get('iothub-connection-device-id') ?? '',
         body,
-        id: headers.get('Nats-Msg-Id'),
+        id: headers.get('penstock-message-id'),
       })),
     dropsRepetitions: true,
     badBody: undefined,
@@ -145,6 +146,12 @@ describe.skipIf(nats.skip)(`NATS ${nats.note}`, () => {
     }
     const [message = expect.fail('there is a message')] = messagesAt(0, ['a'])
 
+    it('have what lies at the place of another message in a log that was made anew', async () => {
+      const anew = { ...message, enqueuedAtMs: message.enqueuedAtMs + 1, body: Buffer.from('anew') }
+      for (const each of [message, anew, anew]) expect(await deliver({}, [each])).toEqual({ kind: 'delivered' })
+      expect((await stored()).map(({ body }) => body)).toEqual(['a', 'anew'])
+    })
+
     it('name the device, whatever its id holds, and no device passes for another', async () => {
       const forged = {
         ...message,
@@ -157,7 +164,7 @@ describe.skipIf(nats.skip)(`NATS ${nats.note}`, () => {
       expect(decodeURIComponent(subject)).toBe('telemetry.a.b>c*%é')
       expect(subject.split('.')).toHaveLength(2)
       expect(Object.fromEntries(headers)).toEqual({
-        'Nats-Msg-Id': message.id,
+        'Nats-Msg-Id': repetitionId(message),
         'penstock-message-id': message.id,
         'iothub-connection-device-id': 'a.b>c*%25%C3%A9',
         'iothub-enqueuedtime': new Date(message.enqueuedAtMs).toISOString(),

@@ -1,5 +1,5 @@
 /**
- * Messages for a stream of JetStream. Each carries its id as `Nats-Msg-Id`, so the stream leaves out one that comes again within its
+ * Messages for a stream of JetStream. Each has a `Nats-Msg-Id` of its own, so the stream leaves out one that comes again within its
  * duplicate window: within that, each is stored once.
  */
 import { isIP } from 'node:net'
@@ -14,6 +14,7 @@ import { allowedAddresses, brokerAddress, connectionFault } from '../queues/guar
 import { messageFields } from '../queues/message-fields.ts'
 import { optionalLibrary } from '../queues/optional-library.ts'
 import { type QueueConnection, QueueEndpoint } from '../queues/queue-endpoint.ts'
+import { repetitionId } from '../queues/repetition-id.ts'
 import type { MessageOutcome } from '../queues/send-window.ts'
 import { natsOutcome, storedOutcome } from './nats-outcome.ts'
 
@@ -55,7 +56,7 @@ async function openConnection(settings: NatsSettings, rules: OutgoingRules): Pro
     const headers = library.headers()
     for (const [name, value] of messageFields(message)) headers.append(headerName(name), headerValue(value))
     try {
-      const options = { msgID: message.id, headers, timeout: settings.timeoutMs }
+      const options = { msgID: repetitionId(message), headers, timeout: settings.timeoutMs }
       return storedOutcome(await stream.publish(subject, message.body, options), subject)
     } catch (error) {
       return natsOutcome(error, subject, address)

@@ -14,6 +14,8 @@ import {
   uploadsFolder,
 } from '#pipeline/blobs/blob-store.ts'
 import { unavailable } from '#pipeline/endpoints/endpoint-error.ts'
+import { assert } from '#runtime/assert.ts'
+import { readBeside } from '#runtime/http/streamed-answer.ts'
 import { limits } from '#schemas/limits.ts'
 import { joinedTo } from '../objects/joined-blocks.ts'
 import { S3Client, type S3ClientOptions, storedFrom } from './s3-client.ts'
@@ -76,9 +78,12 @@ export class S3Blobs implements BlobStore {
   async read(key: string, part?: BlobPart): Promise<BlobContent | undefined> {
     const reply = await this.#client.open(this.#prefix + key, readMsMax, part)
     if (reply === undefined) return undefined
-    const whole = storedFrom(reply.headers['content-length'], reply.headers['last-modified'])
-    const bytes = part === undefined ? whole.bytes : wholeBytesOf(reply.headers['content-range'])
-    return { ...whole, bytes, content: reply.content }
+    const { headers, content } = reply
+    return readBeside(content, () => {
+      const whole = storedFrom(headers['content-length'], headers['last-modified'])
+      const bytes = part === undefined ? whole.bytes : wholeBytesOf(headers['content-range'], part)
+      return { ...whole, bytes, content }
+    })
   }
 
   async dropBlocks(uploadId: string): Promise<void> {
@@ -120,8 +125,12 @@ export class S3Blobs implements BlobStore {
 }
 
 /** `bytes 0-99/1234` */
-function wholeBytesOf(range: string | string[] | undefined): number {
-  const [, bytes] = /\/(\d+)$/.exec(String(range)) ?? []
+function wholeBytesOf(range: string | string[] | undefined, { first, last }: BlobPart): number {
+  const [, from, to, bytes] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(String(range)) ?? []
   if (bytes === undefined) throw unavailable('a part of an object came without saying of what', 'InternalError')
+  assert(
+    Number(from) === first && Number(to) === last,
+    `the part from ${first} to ${last} was asked for, and not ${from} to ${to}`,
+  )
   return Number(bytes)
 }

@@ -10,7 +10,12 @@ import { RouteCounts } from './route-counts.ts'
 
 describe('what routes make of messages', () => {
   const clock = virtualClock(1_000_000)
-  const place = (offset: number) => ({ topic: 't', partition: 0, offset })
+  const place = (offset: number, epoch = 1, sequence = offset) => ({
+    topic: 't',
+    partition: 0,
+    offset,
+    stamp: { edgeId: 'edge-1', epoch, sequence },
+  })
   let counts: RouteCounts
   let said: unknown[]
   let routeSet: RouteSet
@@ -62,6 +67,28 @@ describe('what routes make of messages', () => {
     expect(value('penstock_route_messages_matched_total', 'route="high"')).toBe(3)
     expect(value('penstock_route_messages_undefined_total', 'route="high"')).toBe(1)
     expect(value('penstock_route_messages_undefined_total', 'route="warm"')).toBe(5)
+  })
+
+  test('of a log that was made anew are counted from its start, and what an edge repeats there of the old one is not', async () => {
+    const selection = await selected('high')
+    const count = (...at: Parameters<typeof place>) => counts.count(place(...at), selection, routeSet)
+    for (const offset of [100, 101]) count(offset)
+    // Repeated, since the old log did not confirm it in time.
+    count(0, 1, 101)
+    count(1, 1, 102)
+    // A slow endpoint, and an edge that started again.
+    count(1, 1, 102)
+    count(2, 2, 0)
+    expect(value('penstock_route_messages_matched_total', 'route="high"')).toBe(4)
+  })
+
+  test('of an edge that starts again with its clock set back are counted', async () => {
+    const selection = await selected('high')
+    counts.count(place(7, 5), selection, routeSet)
+    counts.count(place(8, 4, 0), selection, routeSet)
+    counts.count(place(9, 4, 1), selection, routeSet)
+    counts.count({ ...place(3), stamp: { edgeId: 'edge-2', epoch: 3, sequence: 0 } }, selection, routeSet)
+    expect(value('penstock_route_messages_matched_total', 'route="high"')).toBe(3)
   })
 
   test('of each 64th record one route is looked at: what it costs, and why it is undefined', async () => {

@@ -10,12 +10,7 @@ import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { type Counter, type MetricSample, Metrics } from '#runtime/metrics.ts'
 import { type MetricName, metricsTable } from '#schemas/metrics.ts'
-
-export interface RecordPlace {
-  readonly topic: string
-  readonly partition: number
-  readonly offset: number
-}
+import { CountedRecords, type RecordPlace } from './counted-records.ts'
 
 const recordsPerSample = 64
 /** Of a record that is looked at. */
@@ -39,8 +34,7 @@ export class RouteCounts {
   readonly #clock: Clock
   readonly #interpreted: boolean
   readonly #routes = new WeakMap<RouteSet, readonly CountedRoute[]>()
-  /** By topic, partition and which routes are asked together, the offset behind the last record that was counted. */
-  readonly #counted = new Map<string, number>()
+  readonly #counted = new CountedRecords()
   /** By route: when its undefined messages were spoken of last, and how many there were since. */
   readonly #undefined = new Map<string, { saidMonotonicMs: number; messages: number }>()
   /** By part of the document's routes, records that were counted. */
@@ -67,10 +61,8 @@ export class RouteCounts {
     }
   }
 
-  #count({ topic, partition, offset }: RecordPlace, selection: Selection, routeSet: RouteSet): void {
-    const place = `${topic}/${partition}/${routeSet.part}`
-    if (offset < (this.#counted.get(place) ?? 0)) return
-    this.#counted.set(place, offset + 1)
+  #count(place: RecordPlace, selection: Selection, routeSet: RouteSet): void {
+    if (!this.#counted.add(place, routeSet.part)) return
     const { matched, undefined: unclear } = selection.tally
     for (const [index, route] of this.#routesOf(routeSet).entries()) {
       if (routeSet.uncounted.has(route.name)) continue

@@ -58,7 +58,11 @@ function opened(document: Partial<RoutingDocument>) {
     const { routeSet, selector } = revision.routesFor(name)
     const before = reader.reads
     const selection = await selector.select(record, 'telemetry')
-    counts.count({ topic: 't', partition: 0, offset: 0 }, selection, routeSet)
+    counts.count(
+      { topic: 't', partition: 0, offset: 0, stamp: { edgeId: 'e', epoch: 1, sequence: 0 } },
+      selection,
+      routeSet,
+    )
     return { count: selection.countOf(revision.indexOf(name)), isRead: reader.reads > before }
   }
   const matched = () => {

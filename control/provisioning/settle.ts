@@ -1,0 +1,72 @@
+/**
+ * Takes back what an operation left in a hub:
+ *
+ *   device looked at ─▶ intent taken over, if nobody has gone on with it ─▶ device removed, as it was looked at ─▶ intent gone
+ *                          └── the registration says that hub: intent gone, the device stays
+ *
+ * It was looked at before the intent was taken over, and whoever gives it to this hub later takes the intent over and writes it anew. So
+ * nothing is removed that was given since. What ends in between, or finds the hub away, is begun again.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Database } from '#control/store/database.ts'
+import type { Logger } from '#runtime/logger.ts'
+import { isPenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { lockIds } from './assign-here.ts'
+import type { DevicesOf } from './deprovision.ts'
+import type { HubDevices } from './hub-devices.ts'
+import { deleteIntent, intentsLeft, isIntentHeld, type PlacementIntent, takeIntentOver } from './placement-intents.ts'
+import { lockedRegistrationRow } from './registration-rows.ts'
+
+/** @param devices of the hub that the intent names @throws PROVISIONING_UNREACHABLE, STORE_UNAVAILABLE: the intent stays */
+export async function settle(database: Database, intent: PlacementIntent, devices: HubDevices): Promise<void> {
+  const seen = await devices.seen(intent.deviceId)
+  const operationId = await takenOver(database, intent)
+  if (operationId === undefined) return
+  const isOurs = seen !== undefined && intent.credentials.includes(seen.credentials)
+  // Of one that was changed since it was looked at the intent stays.
+  if (isOurs && !(await devices.remove(intent.deviceId, seen.etag))) return
+  await deleteIntent(database, { ...intent, operationId })
+}
+
+/**
+ * What operations left that ended before they were done. A hub that is away is asked again with the next call.
+ * @returns the most that were left in a hub that is there, `limits.intentsSettledAtOnceMax` at most @throws STORE_UNAVAILABLE
+ */
+export async function settleLeft(
+  database: Database,
+  hubs: Iterable<string>,
+  devicesOf: DevicesOf,
+  logger: Logger,
+): Promise<number> {
+  let most = 0
+  for (const hub of hubs) {
+    const left = await intentsLeft(database, hub, limits.allocationMsMax, limits.intentsSettledAtOnceMax)
+    try {
+      const devices = left.length === 0 ? undefined : await devicesOf(hub)
+      if (devices === undefined) continue
+      for (const intent of left) await settle(database, intent, devices)
+      most = Math.max(most, left.length)
+    } catch (error) {
+      if (!isPenstockError(error, 'PROVISIONING_UNREACHABLE')) throw error
+      logger.warn('devices that an interrupted registration left in a hub are not taken from it yet', { hub, error })
+    }
+  }
+  return most
+}
+
+/** @returns under which name the device is taken away; `undefined`: it stays */
+function takenOver(database: Database, intent: PlacementIntent): Promise<string | undefined> {
+  return database.transaction(async (queries) => {
+    await lockIds(queries, [intent.registrationId])
+    if (!(await isIntentHeld(queries, intent))) return undefined
+    const registration = await lockedRegistrationRow(queries, intent.registrationId)
+    if (registration?.hub === intent.hub && registration.deviceId === intent.deviceId) {
+      await deleteIntent(queries, intent)
+      return undefined
+    }
+    const operationId = `settled.${randomUUID()}`
+    await takeIntentOver(queries, intent, operationId)
+    return operationId
+  })
+}

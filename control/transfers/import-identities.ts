@@ -1,0 +1,139 @@
+/**
+ * The lines of a blob, carried out as the operations of a bulk request are, and what was refused as lines of another blob.
+ *
+ *   part of the blob ──▶ lines ──▶ some at a time ──▶ one transaction: identities, twins, position, refusals ──▶ enough refusals: a block
+ *
+ * Lines and the position behind them are committed together: whatever is killed, no line is carried out twice, and none is left out.
+ */
+import { type BulkStep, runSteps } from '#control/identities/bulk-steps.ts'
+import type { Queries } from '#control/store/database.ts'
+import { limits } from '#schemas/limits.ts'
+import { type BlobLine, linesIn } from './blob-lines.ts'
+import { type ImportLine, importLine, refusalText } from './import-line.ts'
+import { transferFault } from './read-transfer.ts'
+import type { TransferAttempt } from './transfer-run.ts'
+import type { BlobAddress, FoundBlob, TransferContainer, TransferCounts, TransferPosition } from './transfers.ts'
+
+interface Progress {
+  readonly at: TransferPosition
+  readonly counts: TransferCounts
+}
+
+interface Source extends FoundBlob, Pick<BlobAddress, 'blob'> {
+  readonly container: TransferContainer
+}
+
+export async function importIdentities(attempt: TransferAttempt): Promise<void> {
+  const { run, tools, state } = attempt
+  const { pace } = run.tools
+  const source = await foundSource(attempt)
+  const target = attempt.container('target')
+  let progress: Progress = { at: { ...state.at, etag: source.etag }, counts: state.counts }
+  while (progress.at.bytes < source.bytes) {
+    const lines = await nextLines(attempt, source, progress.at)
+    for (let from = 0; from < lines.length; ) {
+      await pace.ready(run.over)
+      if (run.over.aborted) return
+      const some = lines.slice(from, from + Math.min(pace.atOnce, limits.transferLinesAtOnceMax))
+      progress = await carriedOut(attempt, progress, some.map(importLine), source.bytes)
+      pace.charge(some.length)
+      from += some.length
+      if (progress.at.pending.length < limits.transferPendingBytesMax) continue
+      progress = await withBlock(attempt, target, progress)
+      await tools.work.advance(undefined, run.job, progress.at, progress.counts)
+    }
+  }
+  if (progress.at.pending !== '') progress = await withBlock(attempt, target, progress)
+  // Also where nothing was refused: what an earlier import left there is not this one's.
+  await attempt.asking(() => target.commit(state.transfer.target.blob, run.job.jobId, progress.at.blocks))
+  await tools.work.complete(run.job, progress.at, { ...progress.counts, percent: 100 })
+}
+
+/** The version of the blob that was begun with. @throws JOB_INVALID where there is none, or it is another one by now */
+async function foundSource(attempt: TransferAttempt): Promise<Source> {
+  const { source } = attempt.state.transfer
+  if (source === undefined) throw transferFault('an import reads from a blob')
+  const container = attempt.container('source')
+  const found = await attempt.asking(() => container.find(source.blob))
+  if (found === undefined) throw transferFault(`there is no ${source.blob} in the container`)
+  const { etag } = attempt.state.at
+  if (etag !== '' && etag !== found.etag) throw transferFault(`${source.blob} was changed while it was imported`)
+  return { ...found, container, blob: source.blob }
+}
+
+async function nextLines(
+  { asking }: TransferAttempt,
+  { container, blob, bytes, etag }: Source,
+  at: TransferPosition,
+): Promise<BlobLine[]> {
+  const end = Math.min(bytes, at.bytes + limits.transferReadBytes)
+  const part = await asking(() => container.read(blob, { first: at.bytes, last: end - 1, etag }))
+  const lines = linesIn(part, end === bytes, at)
+  if (lines.length === 0)
+    throw transferFault(`line ${at.lines + 1} of ${blob} is longer than ${limits.transferReadBytes} bytes`)
+  return lines
+}
+
+/** Carries lines out, some of them in each transaction. @returns how far it is then */
+async function carriedOut(
+  { run, tools }: TransferAttempt,
+  before: Progress,
+  lines: readonly ImportLine[],
+  bytes: number,
+): Promise<Progress> {
+  let progress = before
+  let next = 0
+  const pass = async (queries: Queries | undefined, to: number, outcomes: Map<BulkStep, Error | undefined>) => {
+    progress = progressAfter(progress, lines.slice(next, to), outcomes, bytes)
+    next = to
+    await tools.work.advance(queries, run.job, progress.at, progress.counts)
+  }
+  const steps = lines.flatMap(({ step }) => step ?? [])
+  await runSteps(tools.identities, tools.updateTwins, steps, async (queries, done, outcomes) => {
+    const last = lines.findIndex(({ step }) => step === done.at(-1))
+    await pass(queries, last + 1, new Map(done.map((step, index) => [step, outcomes[index]])))
+  })
+  if (next < lines.length) await pass(undefined, lines.length, new Map())
+  count(run, before.counts, progress.counts)
+  return progress
+}
+
+function progressAfter(
+  { at, counts }: Progress,
+  lines: readonly ImportLine[],
+  outcomes: ReadonlyMap<BulkStep, Error | undefined>,
+  bytes: number,
+): Progress {
+  let { done, refused } = counts
+  let { pending } = at
+  for (const line of lines) {
+    const fault = line.fault ?? (line.step && outcomes.get(line.step))
+    if (fault !== undefined) {
+      refused++
+      pending += refusalText(line, fault)
+    } else if (line.step !== undefined) done++
+  }
+  const last = lines.at(-1)
+  const end = last?.end ?? at.bytes
+  return {
+    at: { ...at, bytes: end, lines: last?.number ?? at.lines, pending },
+    counts: { done, refused, percent: Math.min(99, Math.floor((100 * end) / bytes)) },
+  }
+}
+
+/** Puts what was refused as a block. Put again after a kill, it is the same one. */
+async function withBlock(
+  { run, state, asking }: TransferAttempt,
+  target: TransferContainer,
+  { at, counts }: Progress,
+): Promise<Progress> {
+  const block = Buffer.from(at.pending)
+  await asking(() => target.putBlock(state.transfer.target.blob, run.job.jobId, at.blocks, block))
+  return { at: { ...at, blocks: at.blocks + 1, pending: '' }, counts }
+}
+
+function count({ job, tools: { metrics } }: TransferAttempt['run'], before: TransferCounts, after: TransferCounts) {
+  const series = (outcome: string) => metrics.series('penstock_jobs_devices_total', { type: job.type, outcome })
+  if (after.done > before.done) series('completed').add(after.done - before.done)
+  if (after.refused > before.refused) series('failed').add(after.refused - before.refused)
+}

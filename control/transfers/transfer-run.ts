@@ -1,0 +1,24 @@
+import type { Identities, UpdateTwins } from '#control/identities/identities.ts'
+import type { JobRun } from '#control/jobs/job-run.ts'
+import type { TwinQueries } from '#control/query/query.ts'
+import type { TransferContainer, TransferContainers, TransferState, TransferWork } from './transfers.ts'
+
+/** What a process needs to run transfers, beside what it needs for jobs. */
+export interface TransferTools {
+  readonly work: TransferWork
+  readonly identities: Pick<Identities, 'bulk'>
+  readonly updateTwins: UpdateTwins
+  readonly queries: Pick<TwinQueries, 'query' | 'count'>
+  readonly containers: TransferContainers
+}
+
+/** An attempt at what is left of a transfer. It ends with the first fault of the store; the next attempt begins where the store says. */
+export interface TransferAttempt {
+  readonly run: JobRun
+  readonly tools: TransferTools
+  readonly state: TransferState
+  /** Opens a container, which is closed with the attempt. */
+  container(of: 'source' | 'target'): TransferContainer
+  /** Asks a container until it answers, for some minutes. @throws JOB_INVALID with what it said */
+  asking<T>(ask: () => Promise<T>): Promise<T>
+}

@@ -1,0 +1,3 @@
+import { transfersConformance } from './transfers.conformance.ts'
+
+transfersConformance('the embedded store', () => undefined)

@@ -1,0 +1,321 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { runJob } from '#control/jobs/run-job.ts'
+import { SqlJobs } from '#control/jobs/sql-jobs.ts'
+import { type Registry, registryOver } from '#control/open-registry.ts'
+import { deviceContent } from '#control/registry.conformance.ts'
+import type { Database } from '#control/store/database.ts'
+import { openDatabase } from '#control/store/open-database.ts'
+import { updateTwins } from '#control/twins/bulk-updates.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { silentLogger } from '#runtime/logger.ts'
+import { Metrics } from '#runtime/metrics.ts'
+import { Pace } from '#runtime/pace.ts'
+import { PenstockError } from '#schemas/errors.ts'
+import { limits } from '#schemas/limits.ts'
+import { metricsTable } from '#schemas/metrics.ts'
+import { MemoryContainers } from './memory-containers-fixture.ts'
+import { runTransfer } from './run-transfer.ts'
+import type { NewTransfer } from './transfers.ts'
+
+const place = { endpoint: 'https://account.example/', sasToken: 'sig=secret' }
+const target = { ...place, container: 'out', blob: 'devices.txt' }
+
+/** What transfers do on every store. @param postgresUrl `undefined`: embedded */
+export function transfersConformance(name: string, postgresUrl: () => string | undefined): void {
+  describe(`transfers on ${name}`, () => {
+    let database: Database
+    let registry: Registry
+    let jobs: SqlJobs
+    let containers: MemoryContainers
+    let metrics: Metrics<never>
+
+    beforeAll(async () => {
+      const url = postgresUrl()
+      database = await openDatabase({ postgresUrl: url, dataDir: undefined, connectionsMax: 8, logger: silentLogger })
+      registry = await registryOver(database, systemClock, silentLogger)
+      jobs = new SqlJobs(database)
+    })
+
+    beforeEach(async () => {
+      containers = new MemoryContainers()
+      metrics = new Metrics(metricsTable) as never
+      await database.query('DELETE FROM penstock.jobs')
+      await database.query('DELETE FROM penstock.identities')
+    })
+
+    afterAll(() => registry.close())
+
+    const exported = (changes: Partial<NewTransfer> = {}): NewTransfer => ({
+      type: 'export',
+      source: undefined,
+      target,
+      isWithoutKeys: false,
+      ...changes,
+    })
+    const imported: NewTransfer = {
+      ...exported({ type: 'import', source: { ...place, container: 'in', blob: 'devices.txt' } }),
+      target: { ...target, blob: 'importErrors.log' },
+    }
+
+    /** Runs the job that is due, as a process does, until it is done with it. @param stop the process ends */
+    async function run(stop = new AbortController().signal, perSecond = 100_000): Promise<void> {
+      const job = await jobs.claim()
+      if (job === undefined) throw new Error('no job is due')
+      const { twins, queries, identities, transfers } = registry
+      await runJob(
+        job,
+        {
+          ...{ work: jobs, twins, devicesWhere: queries.devicesWhere, pace: new Pace(perSecond, systemClock) },
+          methods: { call: async () => ({ kind: 'offline' }) as never },
+          transfer: (running) =>
+            runTransfer(running, {
+              ...{ work: transfers, identities, queries, containers },
+              updateTwins: (given, items) => updateTwins(twins, given, items),
+            }),
+          ...{ metrics: metrics as never, clock: systemClock, logger: silentLogger },
+        },
+        stop,
+      )
+    }
+
+    const fill = (lines: readonly unknown[]): void => {
+      const text = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line)))
+      containers.blobs.set('in/devices.txt', Buffer.from(text.join('\n')))
+    }
+    const linesOf = (blob: string) =>
+      String(containers.blobs.get(blob))
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => JSON.parse(line))
+    const twinOf = async (deviceId: string) => (await registry.twins.get({ deviceId, moduleId: undefined })).twin
+
+    test('an export has every identity with its keys and what services wrote of its twin, devices before modules', async () => {
+      await registry.identities.create(deviceContent('b'))
+      await registry.identities.create(deviceContent('a', { status: 'disabled', statusReason: 'old' }))
+      await registry.identities.create(deviceContent('a', { moduleId: 'm' }))
+      const patch = { tags: { hall: 1 }, desired: { on: true } }
+      await registry.twins.update({ deviceId: 'a', moduleId: undefined }, patch, undefined)
+      const { id } = await registry.transfers.create(exported())
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'queued', percent: 0 })
+      await run()
+      const lines = linesOf('out/devices.txt')
+      expect(lines.map((line) => [line.id, line.moduleId])).toEqual([
+        ['a', undefined],
+        ['b', undefined],
+        ['a', 'm'],
+      ])
+      const [a, b] = lines
+      expect(a).toMatchObject({
+        ...{ status: 'disabled', statusReason: 'old', twinETag: 'AAAAAAAAAAI=' },
+        ...{ tags: { hall: 1 }, properties: { desired: { on: true } } },
+        authentication: { type: 'sas', symmetricKey: { primaryKey: expect.any(String) } },
+      })
+      for (const field of ['importMode', 'tags', 'properties', 'twinETag']) expect(b).not.toHaveProperty(field)
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', percent: 100, done: 3 })
+      expect(containers.openCount).toBe(0)
+    })
+
+    test('an export without keys has none, and one of nothing is an empty blob', async () => {
+      await registry.transfers.create(exported())
+      await run()
+      expect(containers.blobs.get('out/devices.txt')).toEqual(Buffer.alloc(0))
+      await registry.identities.create(deviceContent('a'))
+      await registry.transfers.create(exported({ isWithoutKeys: true }))
+      await run()
+      const symmetricKey = { primaryKey: null, secondaryKey: null }
+      expect(linesOf('out/devices.txt')[0].authentication).toMatchObject({ type: 'sas', symmetricKey })
+    })
+
+    test('what was exported is imported as it was', async () => {
+      const made = await registry.identities.create(deviceContent('a'))
+      await registry.identities.create(deviceContent('a', { moduleId: 'm' }))
+      await registry.twins.update({ deviceId: 'a', moduleId: undefined }, { tags: { hall: 1 } }, undefined)
+      await registry.transfers.create(exported())
+      await run()
+      containers.blobs.set('in/devices.txt', containers.blobs.get('out/devices.txt') ?? Buffer.alloc(0))
+      await registry.identities.delete({ deviceId: 'a', moduleId: undefined }, undefined)
+      const { id } = await registry.transfers.create(imported)
+      await run()
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', done: 2, refused: 0 })
+      const again = await registry.identities.get({ deviceId: 'a', moduleId: undefined })
+      expect(again?.authentication).toEqual(made.authentication)
+      expect((await twinOf('a')).tags).toEqual({ hall: 1 })
+      expect(containers.blobs.get('out/importErrors.log')).toEqual(Buffer.alloc(0))
+    })
+
+    test('each line is done or refused by itself, and what was refused is told with its line', async () => {
+      await registry.identities.create(deviceContent('known'))
+      const stale = { importMode: 'updateTwinIfMatchETag', twinETag: 'AAAAAAAAAAk=' }
+      fill([
+        '\ufeff{"id":"new","tags":{"hall":1}}\r',
+        { id: 'known', importMode: 'create' },
+        '',
+        'no JSON',
+        '[1]',
+        { id: 'known', importMode: 'updateTwin', properties: { desired: { on: true } } },
+        { id: 'known', ...stale, tags: { a: 1 } },
+        { id: 'none', importMode: 'delete' },
+        { id: 'x', importMode: 'replace' },
+        { id: 'known', status: 'disabled' },
+        { id: 'gone', importMode: 'create' },
+        { id: 'gone', importMode: 'delete' },
+      ])
+      const { id } = await registry.transfers.create(imported)
+      await run()
+      expect(linesOf('out/importErrors.log')).toMatchObject([
+        { line: 2, deviceId: 'known', errorCode: 409_001, operation: 'create' },
+        { line: 4, errorCode: 400_006, errorStatus: 'it is not JSON' },
+        { line: 5, errorCode: 400_006, errorStatus: 'it is not a JSON object' },
+        { line: 7, deviceId: 'known', errorCode: 412_001 },
+        { line: 8, deviceId: 'none', errorCode: 404_001 },
+        { line: 9, deviceId: 'x', errorCode: 400_004, operation: 'replace' },
+      ])
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', done: 5, refused: 6, percent: 100 })
+      expect((await twinOf('new')).tags).toEqual({ hall: 1 })
+      expect((await twinOf('known')).desired.value).toEqual({ on: true })
+      const known = await registry.identities.get({ deviceId: 'known', moduleId: undefined })
+      expect(known?.status).toBe('disabled')
+    })
+
+    test('an import goes on behind the last line that was carried out, whatever is lost [G-11]', async () => {
+      const ids = Array.from({ length: 12 }, (_, index) => `d${String(index).padStart(2, '0')}`)
+      fill(ids.map((id) => ({ id, importMode: 'create', tags: { id } })))
+      const { id } = await registry.transfers.create(imported)
+      const { transaction } = database
+      // Every second commit is lost, and of every third one only the answer.
+      let count = 0
+      database.transaction = async (work) => {
+        const turn = count++ % 6
+        if (turn === 1) throw new PenstockError('STORE_UNAVAILABLE', 'gone')
+        if (turn === 3)
+          return transaction.call(database, async (queries) => {
+            await work(queries)
+            throw new PenstockError('STORE_UNAVAILABLE', 'gone before the commit')
+          }) as never
+        const result = await transaction.call(database, work)
+        if (turn === 5) throw new PenstockError('STORE_UNAVAILABLE', 'the answer was lost')
+        return result as never
+      }
+      try {
+        for (let runs = 0; (await registry.transfers.get(id)).endedAtMs === undefined; runs++) {
+          expect(runs).toBeLessThan(100)
+          await run(undefined, 40).catch(() => {})
+          await database.query('UPDATE penstock.jobs SET leased_until = now() WHERE ended_at IS NULL')
+        }
+      } finally {
+        database.transaction = transaction
+      }
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', done: 12, refused: 0 })
+      for (const deviceId of ids) expect((await twinOf(deviceId)).tags).toEqual({ id: deviceId })
+    })
+
+    const failureOf = async (id: string) => (await registry.transfers.get(id)).failure
+
+    test('a line that is longer than a part fails the import, and keeps what came before', async () => {
+      fill([{ id: 'short' }, `{"id":"${'x'.repeat(limits.transferReadBytes)}"}`])
+      const { id } = await registry.transfers.create(imported)
+      await run()
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'failed', done: 1 })
+      expect(await failureOf(id)).toMatch(/^line 2 of devices.txt is longer than/)
+    })
+
+    test('more refusals than the store gathers are blocks of the log, all of them in their order', async () => {
+      const count = 700
+      fill(Array.from({ length: count }, (_, index) => ({ id: `${'x'.repeat(100)}${index}`, importMode: 'update' })))
+      const { id } = await registry.transfers.create(imported)
+      await run()
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', done: 0, refused: count })
+      expect(containers.blocks.size).toBeGreaterThan(1)
+      expect(linesOf('out/importErrors.log').map(({ line }) => line)).toEqual(
+        Array.from({ length: count }, (_, index) => index + 1),
+      )
+    })
+
+    test('a blob that is not there, or is changed while it is read, fails the import with the reason', async () => {
+      const { id: none } = await registry.transfers.create(imported)
+      await run()
+      expect(await failureOf(none)).toBe('there is no devices.txt in the container')
+      fill(
+        Array.from({ length: 9_000 }, (_, index) => ({
+          id: `d${index}`,
+          importMode: 'none',
+          tags: { a: 'x'.repeat(99) },
+        })),
+      )
+      const { id } = await registry.transfers.create(imported)
+      let reads = 0
+      containers.gate = (call) => {
+        if (call.startsWith('read') && ++reads === 2) fill([{ id: 'other' }])
+      }
+      await run()
+      expect([await failureOf(id), reads]).toEqual(['devices.txt was changed', 2])
+      expect(containers.openCount).toBe(0)
+    })
+
+    test('one runs at a time, and the next one once it is done, whoever ran it', async () => {
+      const first = await registry.transfers.create(exported())
+      const second = await registry.transfers.create(exported())
+      const job = await jobs.claim()
+      expect([job?.jobId, await jobs.claim()]).toEqual([first.id, undefined])
+      await database.query('UPDATE penstock.jobs SET leased_until = now() WHERE id = $1', [first.id])
+      await run()
+      expect((await registry.transfers.get(first.id)).status).toBe('completed')
+      await run()
+      expect((await registry.transfers.get(second.id)).status).toBe('completed')
+      expect((await registry.transfers.list(9)).map(({ id }) => id)).toEqual([second.id, first.id])
+      expect(await registry.jobs.list({ type: undefined, status: undefined, after: '' }, 9)).toEqual([])
+    })
+
+    test('one that is cancelled ends between two of its commits, and those that only services of devices see are left alone', async () => {
+      fill(Array.from({ length: 20 }, (_, index) => ({ id: `d${index}` })))
+      const { id } = await registry.transfers.create(imported)
+      await registry.jobs.cancel(id).catch(() => {})
+      expect((await registry.transfers.get(id)).status).toBe('queued')
+      containers.gate = (call) => (call.startsWith('read') ? registry.transfers.cancel(id) : undefined)
+      await run()
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'cancelled', done: 0 })
+      expect(await registry.identities.devicesAfter('', 9)).toEqual([])
+      expect(await jobs.claim()).toBeUndefined()
+      expect((await registry.transfers.read(id))?.transfer.target.sasToken).toBe('sig=secret')
+      await registry.transfers.sweep()
+      expect(await registry.transfers.read(id)).toBeUndefined()
+      await expect(registry.transfers.cancel('none')).rejects.toMatchObject({ code: 'JOB_UNKNOWN' })
+    })
+
+    test('a container that does not answer at first is asked again, and what it refuses ends the job', async () => {
+      let asked = 0
+      containers.gate = (call) => {
+        if (call === 'commit' && ++asked < 3) throw new PenstockError('ENDPOINT_UNAVAILABLE', 'away')
+      }
+      const { id } = await registry.transfers.create(exported())
+      await run()
+      expect([(await registry.transfers.get(id)).status, asked]).toEqual(['completed', 3])
+      containers.gate = () => {
+        throw new PenstockError('ENDPOINT_HELD', 'answered 403')
+      }
+      const { id: refused } = await registry.transfers.create(exported())
+      await run()
+      expect(await failureOf(refused)).toBe('answered 403')
+    })
+
+    test('an export that is broken off anywhere gives the same blob', async () => {
+      const count = limits.transferPageMax + 3
+      const ids = Array.from({ length: count }, (_, index) => `d${String(index).padStart(4, '0')}`)
+      await registry.identities.importDevices(ids.map((id) => deviceContent(id)))
+      const { id } = await registry.transfers.create(exported())
+      for (const call of ['put 0', 'put 1', 'commit']) {
+        const stop = new AbortController()
+        containers.gate = (asked) => {
+          if (asked === call) stop.abort()
+        }
+        await run(stop.signal)
+        expect((await registry.transfers.get(id)).status, call).toBe('running')
+        await database.query('UPDATE penstock.jobs SET leased_until = now()')
+      }
+      containers.gate = () => {}
+      await run()
+      expect(linesOf('out/devices.txt').map((line) => line.id)).toEqual(ids)
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', done: count })
+    })
+  })
+}

@@ -1,0 +1,136 @@
+/**
+ * The port of transfers: jobs that carry all identities, with their twins, into a blob or out of one.
+ *
+ *   export   identities, page by page ──▶ a block each ──▶ the blob, once all blocks are there
+ *   import   the blob, part by part ──▶ lines ──▶ identities and twins ──▶ what was refused, as lines of another blob
+ *
+ * A transfer is a job: it waits for its place, and whoever runs it holds the lease of the job (`jobs/jobs.ts`). One runs at a time. How far it
+ * is lies in the store: an import's position is committed with what its lines changed, so that no line is carried out twice, and an export's
+ * blocks have names by which a block that is put twice is the same one. Faults of all calls of the store: STORE_UNAVAILABLE (retry).
+ */
+import type { Job, JobLease, TransferType } from '#control/jobs/jobs.ts'
+import type { Queries } from '#control/store/database.ts'
+
+/** Where a container is, and the shared access signature that opens it. */
+export interface ContainerAddress {
+  /** Of the account, with its path if it has one. */
+  readonly endpoint: string
+  readonly container: string
+  /** A secret. */
+  readonly sasToken: string
+}
+
+/** A blob that is read from, or written to. */
+export interface BlobAddress extends ContainerAddress {
+  readonly blob: string
+}
+
+export interface NewTransfer {
+  readonly type: TransferType
+  /** Of an import. */
+  readonly source: BlobAddress | undefined
+  /** Of an import: for what was refused. */
+  readonly target: BlobAddress
+  readonly isWithoutKeys: boolean
+}
+
+export interface Transfer extends Omit<Job, 'type'>, TransferCounts {
+  readonly type: TransferType
+  readonly begunAtMs: number | undefined
+  readonly source: ShownBlob | undefined
+  readonly target: ShownBlob
+  readonly isWithoutKeys: boolean
+}
+
+/** What is told of a blob: no signature. */
+export interface ShownBlob {
+  readonly containerUri: string
+  readonly blob: string
+}
+
+export interface TransferCounts {
+  /** 0 to 100. */
+  readonly percent: number
+  /** Lines. */
+  readonly done: number
+  readonly refused: number
+}
+
+/** What services do with transfers. */
+export interface Transfers {
+  /** @throws JOBS_FULL */
+  create(transfer: NewTransfer): Promise<Transfer>
+  /** @throws JOB_UNKNOWN */
+  get(id: string): Promise<Transfer>
+  /** What was done stays done; one that ended already stays as it is. @throws JOB_UNKNOWN */
+  cancel(id: string): Promise<void>
+  /** The newest first. */
+  list(countMax: number): Promise<Transfer[]>
+}
+
+export interface TransferPosition {
+  /** Of an import: bytes of the blob whose lines were carried out. Of an export: unused. */
+  readonly bytes: number
+  /** Of an import: how many lines that was. */
+  readonly lines: number
+  /** Of an import: which version of the blob this is; empty: it was not looked at yet. */
+  readonly etag: string
+  /** Of an export: where the next page begins; empty: at the beginning of its phase. */
+  readonly continuation: string
+  /** Of an export: devices come before their modules. */
+  readonly phase: 'devices' | 'modules'
+  /** Blocks of the target that were put. */
+  readonly blocks: number
+  /** Of an import: lines of the target that are in none of them yet. */
+  readonly pending: string
+}
+
+/** What it is to do, and how far it is. */
+export interface TransferState {
+  readonly transfer: NewTransfer
+  readonly at: TransferPosition
+  readonly counts: TransferCounts
+}
+
+/** A transfer that is run. */
+export interface TransferWork {
+  /** `undefined`: it ended, and its secrets are gone. */
+  read(jobId: string): Promise<TransferState | undefined>
+  /** Keeps how far it is. @throws JOB_LEASE_LOST where it ended, or is another's */
+  advance(queries: Queries | undefined, lease: JobLease, at: TransferPosition, counts: TransferCounts): Promise<void>
+  /** The same, where nothing is left to do: the job may be finished. */
+  complete(lease: JobLease, at: TransferPosition, counts: TransferCounts): Promise<void>
+  /** Forgets the secrets of those that ended. */
+  sweep(): Promise<void>
+}
+
+export interface FoundBlob {
+  readonly bytes: number
+  readonly etag: string
+}
+
+/** Bytes of a version of a blob, both ends among them. */
+export interface BlobRange {
+  readonly first: number
+  readonly last: number
+  readonly etag: string
+}
+
+/** A container of a service that speaks as Azure Blob Storage does. Faults of all calls: ENDPOINT_UNAVAILABLE, which may pass; ENDPOINT_HELD. */
+export interface TransferContainer {
+  find(blob: string): Promise<FoundBlob | undefined>
+  /** ENDPOINT_HELD where the blob is another one by now. */
+  read(blob: string, range: BlobRange): Promise<Buffer>
+  /** Puts a block of a blob that is to be, in place of one of the same writer and index. @param index from 0 */
+  putBlock(blob: string, writer: string, index: number, body: Uint8Array): Promise<void>
+  /** Makes the blob of the writer's blocks, in place of one that is there. */
+  commit(blob: string, writer: string, blockCount: number): Promise<void>
+  close(): Promise<void>
+}
+
+export interface TransferContainers {
+  /** Why nothing is sent to this address; `undefined`: something may be, as far as can be seen now. */
+  refusal(address: ContainerAddress): Promise<string | undefined>
+  /** Whoever opens it closes it. */
+  open(address: ContainerAddress): TransferContainer
+}
