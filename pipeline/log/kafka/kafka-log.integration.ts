@@ -2,9 +2,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
 import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
-import { createCluster, faultType } from '#pipeline/kafka/client.ts'
+import { createCluster, faultType, kafkaBackOff } from '#pipeline/kafka/client.ts'
 import { openLog } from '#pipeline/log/open/open-log.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
+import { retry } from '#runtime/retry.ts'
 import { killChildren, logConformance } from '../log.conformance.ts'
 import type { Assignment } from '../log.ts'
 import type { KafkaLogOptions } from './../log-options.ts'
@@ -43,11 +45,17 @@ describe.skipIf(server.skip)(`the log on Apache Kafka ${server.note}`, () => {
     const kafkaClient = openKafka(kafka.brokers, {}, silentLogger)
     const cluster = createCluster(kafkaClient)
     await cluster.connect()
-    const coordinator = await cluster.findGroupCoordinator({ groupId: 'closing' })
     const session = { sessionTimeout: 30_000, rebalanceTimeout: 30_000 }
     const groupProtocols = [{ name: protocolName, metadata: metadataOf('closing', []) }]
     const gone = { groupId: 'closing', memberId: '', ...session, groupProtocols }
-    const { memberId, generationId: groupGenerationId } = await coordinator.joinGroup(gone)
+    // A broker that has just started coordinates nothing yet.
+    const [coordinator, { memberId, generationId: groupGenerationId }] = await retry(
+      async () => {
+        const broker = await cluster.findGroupCoordinator({ groupId: 'closing' })
+        return [broker, await broker.joinGroup(gone)] as const
+      },
+      { backOff: kafkaBackOff, clock: systemClock, isRetryable: () => true },
+    )
     const log = await openLog({ ...options('closing', 1), sessionMs: 30_000 })
     const given: Assignment[] = []
     const member = await log.join('closing', (assignment) => void given.push(assignment))
