@@ -3,13 +3,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type PostgresForTests, postgresMissing, startPostgres } from '#infra/testbed/postgres.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { silentLogger } from '#runtime/logger.ts'
+import type { IdentityId } from '#schemas/identity-id.ts'
 import { auditConformance } from './audit/audit.conformance.ts'
 import { modelsConformance } from './models/models.conformance.ts'
 import { openRegistry, type Registry } from './open-registry.ts'
 import { deviceContent, registryConformance } from './registry.conformance.ts'
 import type { ControlChange } from './store/changes.ts'
 import { openPostgresDatabase } from './store/postgres-database.ts'
+import { etagText } from './twins/twin-document.ts'
 import { twinOutboxConformance } from './twins/twin-outbox.conformance.ts'
+import type { IdentityTwin } from './twins/twins.ts'
 import { twinConformance } from './twins.conformance.ts'
 
 const postgres = serverFor('PostgreSQL', postgresMissing)
@@ -125,6 +128,32 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
       expect([Object.keys(reported.value).length, reported.version, version]).toEqual([60, 61, 62])
     }
     await Promise.all([one.close(), other.close()])
+  })
+
+  test('a twin that somebody holds keeps its own writes waiting, in their order, and no others', async () => {
+    const registry = await open()
+    const admin = await openPostgresDatabase({ url: server.url, connectionsMax: 1, logger: silentLogger })
+    const ids = Array.from({ length: 5 }, (_, index) => ({ deviceId: `held-${index}`, moduleId: undefined }))
+    await registry.identities.importDevices(ids.map(({ deviceId }) => deviceContent(deviceId)))
+    // The etag of a twin counts its writes, from 1.
+    const write = (id: IdentityId, n: number) => registry.twins.update(id, { desired: { n } }, etagText(n))
+    // The first of them has a row, the second none.
+    const [first, second, ...others] = ids as [IdentityId, IdentityId, ...IdentityId[]]
+    await write(first, 1)
+    const waiting: Promise<IdentityTwin>[] = []
+    await admin.transaction(async (queries) => {
+      await queries.query('SELECT 1 FROM penstock.twins WHERE device_id = $1 FOR UPDATE', [first.deviceId])
+      await queries.query('SELECT 1 FROM penstock.identities WHERE device_id = $1 FOR UPDATE', [second.deviceId])
+      for (let n = 2; n < 6; n++) waiting.push(write(first, n))
+      waiting.push(write(second, 1))
+      for (let n = 1; n < 4; n++) await Promise.all(others.map((id) => write(id, n)))
+      expect((await registry.twins.get(first)).twin.desired.value).toEqual({ n: 1 })
+      waiting.push(write(first, 6))
+    })
+    const written = await Promise.all(waiting)
+    expect(written.map(({ twin }) => twin.desired.value.n)).toEqual([2, 3, 4, 5, 1, 6])
+    expect(written.map(({ twin }) => twin.desired.version)).toEqual([3, 4, 5, 6, 2, 7])
+    await Promise.all([registry.close(), admin.close()])
   })
 
   test('a server that stops is STORE_UNAVAILABLE, and everything goes on when it is back', async () => {

@@ -227,7 +227,7 @@ export const errorTable = {
     disposition: 'reject',
     meaning: 'a part of a twin that is not allowed, or would be larger than it may',
   },
-  TWIN_CONFLICT: { disposition: 'retry', meaning: 'the twin was changed again and again while a patch was merged' },
+  TWIN_CONFLICT: { disposition: 'retry', meaning: 'others changed the twin again and again, or held it all the time' },
   PROVISIONING_ENROLMENT_UNKNOWN: { disposition: 'reject', meaning: 'no enrolment of this id' },
   PROVISIONING_ENROLMENT_EXISTS: { disposition: 'reject', meaning: 'there is an enrolment of this id already' },
   PROVISIONING_GROUPS_FULL: { disposition: 'reject', meaning: 'as many enrolment groups as may be' },

@@ -61,6 +61,20 @@ export const limits = {
   httpSilenceMsMax: 10_000,
   /** A request must come in within `httpSilenceMsMax` plus the time that its bytes take at this rate. */
   httpRequestBytesPerSecondMin: 16 * 1024,
+  /** Links of a server that carry many requests at once: each edge process has one. */
+  linksMax: 256,
+  /** Requests under way on one link; an edge passes on more in another way. */
+  linkRequestsMax: 4_096,
+  /** One request of a link: the largest head, and a body of a method, a twin or a command of its usual length. */
+  linkRequestBytesMax: 128 * 1024,
+  /** One answer: what a device may answer to a method, a twin with its metadata, and room. */
+  linkAnswerBytesMax: 1024 * 1024,
+  /** Requests that wait to be written to a link; an edge passes on more in another way. */
+  linkWaitingBytesMax: 1024 * 1024,
+  /** A link on which nobody asks ends after so long; who asks ends it in half of that. */
+  linkSilenceMsMax: 60_000,
+  /** While answers are waited for, and nothing was heard for so long, the other side is asked for a sign of life, and given up after as long again. */
+  linkHeartbeatMs: 5_000,
   /** Largest WebSocket message: clients put many packets into one. */
   webSocketMessageBytesMax: 1024 * 1024,
   /** What may wait of one WebSocket while the log is slow. It is still read, so that its pings are answered and its end is seen. */
@@ -295,6 +309,8 @@ export const limits = {
   credentialBytesMax: 4 * 1024,
   /** Largest accepted token that is cached, to save the check of its signature. Most have about 200 bytes; with the device's credentials 2 KB. */
   tokenKeptBytesMax: 1024,
+  /** Tokens of services whose signature was found good, about 1 KB each: each process of a service has one at a time. */
+  signedTokensMax: 1_000,
   /** Certificates followed from a device's leaf to a registered authority. */
   certificateChainMax: 5,
   /** An edge process reports this often that it is alive, and which devices it heard of. */

@@ -8,7 +8,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { DeviceCredentials, IdentityCredentials } from '#control/identities/identities.ts'
 import type { Right } from '#control/rest/rights.ts'
-import type { Trust } from '#control/trust/trust.ts'
+import type { Policy, Trust } from '#control/trust/trust.ts'
 import { commonName } from '#runtime/certificates.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import {
@@ -54,7 +54,8 @@ function prove(
   switch (evidence.kind) {
     case 'token':
       if (evidence.token.policyName !== undefined) {
-        const policy = provePolicy(evidence.token, 'DeviceConnect', resourceOf(id), trust, rules, nowMs)
+        const signed = policyThatSigned(evidence.token, trust)
+        const policy = provePolicy(signed, 'DeviceConnect', resourceOf(id), rules, nowMs)
         return 'admitted' in policy ? policy : { proof: policy.proof, expiresAtMs: policy.expiresAtMs }
       }
       if (authentication.kind !== 'sas') return wrongKind(id, authentication.kind, 'a SAS token')
@@ -87,27 +88,36 @@ function proveToken(
   )
 }
 
-/** Verifies a token made with a policy's key, for a resource and a right. */
-function provePolicy(
-  token: SasToken,
-  right: Right,
-  resource: readonly string[],
-  trust: Trust,
-  rules: AdmissionRules,
-  nowMs: number,
-): PolicyProof | Refused {
+/** A token that a key of a policy was found to have made. It may be for something else, or have expired. */
+export interface SignedToken {
+  readonly token: SasToken
+  readonly policy: Policy
+  readonly mark: string
+}
+
+function policyThatSigned(token: SasToken, trust: Trust): SignedToken | Refused {
   const policy = trust.policies.find(({ name }) => name === token.policyName)
   if (!policy) return refusal('AUTH_IDENTITY_UNKNOWN', 'the token names no policy of this hub')
   const key = signingKeyOf(token, [policy.primaryKey, policy.secondaryKey])
   if (key === undefined) return refusal('AUTH_SIGNATURE_WRONG', `no key of policy ${policy.name} made this token`)
+  return { token, policy, mark: secretMark(key) }
+}
+
+/** Verifies a token made with a policy's key, for a resource and a right. */
+function provePolicy(
+  signed: SignedToken | Refused,
+  right: Right,
+  resource: readonly string[],
+  rules: AdmissionRules,
+  nowMs: number,
+): PolicyProof | Refused {
+  if ('admitted' in signed) return signed
+  const { token, policy, mark } = signed
   const fault = tokenFault(token, resource, rules, nowMs)
   if (fault) return fault
   if (!policy.rights.includes(right)) return refusal('AUTH_RIGHT_MISSING', `policy ${policy.name} lacks ${right}`)
-  return {
-    policy,
-    proof: { kind: 'policy', name: policy.name, mark: secretMark(key) },
-    expiresAtMs: expiresAtMsOf(token, rules.clockSkewMs),
-  }
+  const proof = { kind: 'policy', name: policy.name, mark } as const
+  return { policy, proof, expiresAtMs: expiresAtMsOf(token, rules.clockSkewMs) }
 }
 
 /**
@@ -115,6 +125,7 @@ function provePolicy(
  * @param authorization the header
  * @param resource path segments that the token must cover
  * @param confidential TLS, or the peer is this machine: token and answer cannot be read on the way
+ * @param signed who signed it, as `signedToken` says
  */
 export function proveService(
   authorization: string,
@@ -124,12 +135,18 @@ export function proveService(
   trust: Trust,
   rules: AdmissionRules,
   nowMs: number,
+  signed = signedToken,
 ): PolicyProof | Refused {
   if (authorization === '') return refusal('AUTH_CREDENTIALS_MISSING', 'the Authorization header is missing')
   if (!confidential) return refusal('AUTH_TRANSPORT_INSECURE', 'a token sent without TLS from another machine')
+  return provePolicy(signed(authorization, trust), right, resource, rules, nowMs)
+}
+
+/** Who signed the token of an Authorization header. */
+export function signedToken(authorization: string, trust: Trust): SignedToken | Refused {
   const token = parseSasToken(authorization)
   if (!token) return refusal('AUTH_CREDENTIALS_MALFORMED', 'the Authorization header holds no SAS token')
-  return provePolicy(token, right, resource, trust, rules, nowMs)
+  return policyThatSigned(token, trust)
 }
 
 function tokenFault(

@@ -4,6 +4,7 @@ import type { Changes, ControlChange } from '#control/store/changes.ts'
 import type { TrustSource } from '#control/trust/trust.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
+import { limits } from '#schemas/limits.ts'
 import { createSasToken } from './sas-token.ts'
 import { ServiceGate } from './service-gate.ts'
 
@@ -53,14 +54,15 @@ class SlowRegistry {
 async function gateOf() {
   const registry = new SlowRegistry()
   const rules = { hubNames: ['hub.example'], clockSkewMs: 0 }
-  const opening = ServiceGate.open(registry.port, registry.port, rules, virtualClock(nowMs), silentLogger)
+  const clock = virtualClock(nowMs)
+  const opening = ServiceGate.open(registry.port, registry.port, rules, clock, silentLogger)
   await registry.answer()
   const gate = await opening
   const outcome = (authorization: string, right: Right = 'ServiceConnect', confidential = true) => {
     const proof = gate.admit(authorization, right, [], confidential)
     return 'admitted' in proof ? proof.code : proof.policy.name
   }
-  return { registry, gate, outcome }
+  return { registry, gate, outcome, clock }
 }
 
 describe('what a service may do', () => {
@@ -78,6 +80,33 @@ describe('what a service may do', () => {
       outcome(token(keyOf(1)), 'RegistryWrite'),
     ])
       expect(refused).toMatch(/^AUTH_/)
+  })
+
+  test('looks at each request though its token is known: what it is for, until when, and with which right', async () => {
+    const { gate, outcome, clock } = await gateOf()
+    const narrow = createSasToken({
+      ...{ scope: 'hub.example/devices/a', key: keyOf(1), policyName: 'service', expiresAtMs: nowMs + 60_000 },
+    })
+    const of = (deviceId: string) => gate.admit(narrow, 'ServiceConnect', ['devices', deviceId], true)
+    for (let round = 0; round < 2; round++) {
+      expect(of('a')).toMatchObject({ policy: { name: 'service' } })
+      expect(of('b')).toMatchObject({ code: 'AUTH_SCOPE_MISMATCH' })
+      expect(outcome(narrow, 'RegistryWrite')).toMatch(/^AUTH_/)
+      expect(outcome(`${token(keyOf(1)).slice(0, -1)}x`)).toMatch(/^AUTH_/)
+    }
+    clock.after(60_000, () => {})
+    clock.step()
+    expect(of('a')).toMatchObject({ code: 'AUTH_TOKEN_EXPIRED' })
+  })
+
+  test('keeps so many tokens, and lets in whoever has another', async () => {
+    const { outcome } = await gateOf()
+    for (let round = 0; round < 2; round++)
+      for (let count = 0; count <= limits.signedTokensMax; count++) {
+        const expiresAtMs = nowMs + (count + 1) * 1_000
+        const one = createSasToken({ scope: 'hub.example', key: keyOf(1), policyName: 'service', expiresAtMs })
+        expect(outcome(one)).toBe('service')
+      }
   })
 
   test.each(['trust', 'resync'] as const)('follows a notice of %s', async (kind) => {

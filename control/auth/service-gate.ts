@@ -6,6 +6,7 @@ import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
 import { proveService } from './admission.ts'
 import { type AdmissionRules, type PolicyProof, publicReason, type Refused } from './auth.ts'
+import { SignedTokens } from './signed-tokens.ts'
 
 /** Decides what a service may do by the policy token it sends. Keeps the policies in memory, fresh by the store's changes. */
 export class ServiceGate implements Gate {
@@ -14,6 +15,7 @@ export class ServiceGate implements Gate {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #unwatch: () => void
+  readonly #signed = new SignedTokens()
   #trust: Trust
   #reloading = false
   #reloadAgain = false
@@ -55,7 +57,8 @@ export class ServiceGate implements Gate {
     confidential: boolean,
   ): PolicyProof | Refused {
     const nowMs = this.#clock.nowMs()
-    return proveService(authorization, right, resource, confidential, this.#trust, this.#rules, nowMs)
+    const signed = this.#signed.of
+    return proveService(authorization, right, resource, confidential, this.#trust, this.#rules, nowMs, signed)
   }
 
   publicReason(refused: Pick<Refused, 'code'>): string {

@@ -43,19 +43,20 @@ export function withKeptSecrets(
       address && !(secret && isLeftOut(given[name])) && !isSame(kept?.[name], settings[name]),
   )
   const whole: Record<string, unknown> = { ...settings }
-  const keep = (place: string, before: unknown, mark: unknown): unknown => {
-    if (!isMoved && before !== undefined) return before
-    if (before !== undefined || isKeptSecret(mark))
-      reader.fault(place, 'must be given again, or null, since the endpoint sends to another place than before')
+  const keep = (place: string, before: unknown, mark: unknown, orElse: string): unknown => {
+    if (before === undefined) {
+      if (isKeptSecret(mark)) reader.fault(place, `must be given, or ${orElse}: nothing is kept here that could stay`)
+    } else if (!isMoved) return before
+    else reader.fault(place, `must be given again, or ${orElse}, since the endpoint sends to another place than before`)
     return undefined
   }
   for (const [name, { secret, type }] of fields) {
     if (!secret) continue
     const place = pathOf(path, name)
-    if (isLeftOut(given[name])) whole[name] = keep(place, kept?.[name], given[name])
+    if (isLeftOut(given[name])) whole[name] = keep(place, kept?.[name], given[name], 'null')
     else if (type === 'texts' && settings[name] !== undefined)
       whole[name] = eachOf(settings[name], (entry, value) =>
-        isKeptSecret(value) ? keep(pathOf(place, entry), ownOf(kept?.[name], entry), value) : value,
+        isKeptSecret(value) ? keep(pathOf(place, entry), ownOf(kept?.[name], entry), value, 'left out') : value,
       )
   }
   return whole

@@ -234,7 +234,7 @@ describe('secrets of endpoints', () => {
 
   test('of another endpoint are not to be had by its name', () => {
     expect(faults({ endpoints: [{ ...hook, name: 'other', secret: { isSet: true } }] }, kept)).toEqual({
-      'endpoints[0].secret': expect.stringContaining('again'),
+      'endpoints[0].secret': expect.stringContaining('must be given'),
     })
   })
 
@@ -297,7 +297,11 @@ describe('secrets with names of their own, such as headers', () => {
     const again = expect.stringContaining('again')
     const asked = (name: string) => ({ headers: { [name]: { isSet: true } } })
     expect(faults({ endpoints: [{ ...hook, ...asked('constructor') }] }, kept)).toEqual({
-      'endpoints[0].headers.constructor': again,
+      'endpoints[0].headers.constructor': expect.stringContaining('must be given, or left out'),
+    })
+    expect(faults({ endpoints: [{ ...hook, secret: { isSet: true }, ...asked('x') }] })).toEqual({
+      'endpoints[0].secret': expect.stringContaining('must be given, or null'),
+      'endpoints[0].headers.x': expect.stringContaining('must be given, or left out'),
     })
     const moved = { ...hook, url: 'https://attacker.example/' }
     expect(faults({ endpoints: [{ ...moved, ...asked('X-Key') }] }, kept)).toEqual({

@@ -1,13 +1,13 @@
 import type { IfMatch } from '#control/identities/identities.ts'
 import type { Database, Queries } from '#control/store/database.ts'
-import { CallBatches } from '#runtime/call-batches.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { isPenstockError } from '#schemas/errors.ts'
-import { compareIds, type IdentityId } from '#schemas/identity-id.ts'
+import { compareIds, type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
+import { ServiceWrites } from './service-writes.ts'
 import { notifyTwins } from './twin-notices.ts'
 import { tellWritten } from './twin-outbox-rows.ts'
-import { readTwin, type TwinWrite, type WriteOutcome, writeTwins } from './twin-writes.ts'
+import { held, readTwin, type TwinWrite, type WhereHeld, type WriteOutcome, writeTwins } from './twin-writes.ts'
 import type { Alongside, IdentityTwin, TwinOutcomes, TwinPatch, Twins, TwinUpdate } from './twins.ts'
 
 /** What services do with twins, over the control store, which belongs to the caller. */
@@ -15,18 +15,14 @@ export class SqlTwins implements Twins {
   readonly #database: Database
   readonly #clock: Clock
   readonly #tellsChanges: boolean
-  /** Of many services at once: a write costs a handful of statements, and together they cost as many. */
-  readonly #batches: CallBatches<TwinWrite, IdentityTwin | Error>
+  readonly #writes: ServiceWrites
 
   /** @param tellsChanges each change becomes an event of the outbox */
   constructor(database: Database, clock: Clock, tellsChanges: boolean) {
     this.#database = database
     this.#clock = clock
     this.#tellsChanges = tellsChanges
-    this.#batches = new CallBatches({
-      run: (writes) => this.#writeTogether(writes),
-      countMax: limits.twinWritesAtOnceMax,
-    })
+    this.#writes = new ServiceWrites((writes) => this.#writeTogether(writes), clock)
   }
 
   get(id: IdentityId): Promise<IdentityTwin> {
@@ -34,11 +30,11 @@ export class SqlTwins implements Twins {
   }
 
   update(id: IdentityId, patch: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin> {
-    return this.#writeOne({ id, kind: 'patch', patch, ifMatch })
+    return this.#writes.write({ id, kind: 'patch', patch, ifMatch })
   }
 
   replace(id: IdentityId, sections: TwinPatch, ifMatch: IfMatch): Promise<IdentityTwin> {
-    return this.#writeOne({ id, kind: 'replace', patch: sections, ifMatch })
+    return this.#writes.write({ id, kind: 'replace', patch: sections, ifMatch })
   }
 
   updateAll(updates: readonly TwinUpdate[], alongside?: Alongside): Promise<TwinOutcomes> {
@@ -57,36 +53,39 @@ export class SqlTwins implements Twins {
     const outcomes: (Error | undefined)[] = updates.map(() => undefined)
     for (let from = 0; from < ordered.length; from += limits.twinWritesAtOnceMax) {
       const writes = ordered.slice(from, from + limits.twinWritesAtOnceMax)
-      for (const [index, outcome] of (await this.#write(queries, writes)).entries())
+      for (const [index, outcome] of (await this.#write(queries, writes, 'waits')).entries())
         if (outcome instanceof Error) outcomes[writes[index]?.place ?? 0] = outcome
     }
     return outcomes
   }
 
-  async #writeOne(write: TwinWrite): Promise<IdentityTwin> {
-    const outcome = await this.#batches.call(write)
-    if (outcome instanceof Error) throw outcome
-    return outcome
-  }
-
-  async #writeTogether(writes: readonly TwinWrite[]): Promise<readonly (IdentityTwin | Error)[]> {
+  /** @returns `held` for the later writes of a twin, too, once it was for one */
+  async #writeTogether(writes: readonly TwinWrite[]): Promise<readonly (WriteOutcome | Error)[]> {
     try {
-      return await this.#database.transaction((queries) => this.#write(queries, writes))
+      return await this.#database.transaction((queries) => this.#write(queries, writes, 'leaves out'))
     } catch (error) {
       if (writes.length === 1 || isPenstockError(error)) throw error
       // The store refused one of them, which it should not: the others are not refused with it.
-      const outcomes: (IdentityTwin | Error)[] = []
-      for (const write of writes) outcomes.push(...(await this.#writeTogether([write]).catch((one: Error) => [one])))
+      const outcomes: (WriteOutcome | Error)[] = []
+      const heldTwins = new Set<string>()
+      for (const write of writes) {
+        const text = identityText(write.id)
+        const [outcome = held] = heldTwins.has(text)
+          ? [held]
+          : await this.#writeTogether([write]).catch((one: Error) => [one])
+        if (outcome === held) heldTwins.add(text)
+        outcomes.push(outcome)
+      }
       return outcomes
     }
   }
 
-  async #write(queries: Queries, writes: readonly TwinWrite[]): Promise<readonly WriteOutcome[]> {
+  async #write(queries: Queries, writes: readonly TwinWrite[], whereHeld: WhereHeld): Promise<readonly WriteOutcome[]> {
     const nowMs = this.#clock.nowMs()
-    const outcomes = await writeTwins(queries, writes, nowMs)
+    const outcomes = await writeTwins(queries, writes, nowMs, whereHeld)
     const written = writes.flatMap((write, index) => {
       const after = outcomes[index]
-      return after === undefined || after instanceof Error ? [] : [{ ...write, after }]
+      return after === undefined || after === held || after instanceof Error ? [] : [{ ...write, after }]
     })
     if (this.#tellsChanges) await tellWritten(queries, written, nowMs)
     const desired = written.filter(({ patch }) => patch.desired !== undefined)

@@ -31,8 +31,14 @@ export interface TwinWrite {
   readonly ifMatch: IfMatch
 }
 
+/** Nothing was written: another transaction holds the twin. */
+export const held = 'held'
+
 /** The twin as a write left it, or why it was refused: REGISTRY_DEVICE_UNKNOWN, REGISTRY_MODULE_UNKNOWN, REGISTRY_ETAG_STALE, TWIN_INVALID. */
-export type WriteOutcome = IdentityTwin | PenstockError
+export type WriteOutcome = IdentityTwin | PenstockError | typeof held
+
+/** What becomes of twins that another transaction holds: their writes wait for it, and all others with them, or are left out as `held`. */
+export type WhereHeld = 'waits' | 'leaves out'
 
 /**
  * Each write is carried out or refused by itself; those of one twin in their order. All twins are locked before the first is read, in the
@@ -42,8 +48,9 @@ export async function writeTwins(
   queries: Queries,
   writes: readonly TwinWrite[],
   nowMs: number,
+  whereHeld: WhereHeld,
 ): Promise<readonly WriteOutcome[]> {
-  const twins = await lockedTwins(queries, writes)
+  const twins = await lockedTwins(queries, writes, whereHeld)
   const written = new Map<string, IdentityTwin>()
   const outcomes = writes.map((write) => {
     try {
@@ -51,6 +58,7 @@ export async function writeTwins(
       const key = identityText(write.id)
       const before = twins.get(key)
       if (before === undefined) throw unknownFault(write.id)
+      if (before === held) return held
       const after = { identity: before.identity, twin: twinAfter(before.twin, write, nowMs) }
       if (after.twin !== before.twin) written.set(key, after)
       twins.set(key, after)
@@ -68,20 +76,29 @@ export async function writeTwins(
  * The twins by `identityText`, held against other writers until the transaction ends; rows are made where there are none. Unknown
  * identities are left out.
  */
-async function lockedTwins(queries: Queries, writes: readonly TwinWrite[]): Promise<Map<string, IdentityTwin>> {
+async function lockedTwins(
+  queries: Queries,
+  writes: readonly TwinWrite[],
+  whereHeld: WhereHeld,
+): Promise<Map<string, IdentityTwin | typeof held>> {
   const ids = writes.map(({ id }) => id).filter(isWellFormed)
   const known = idColumns([...new Map(ids.map((id) => [identityText(id), id])).values()])
+  const skipped = whereHeld === 'waits' ? '' : 'SKIP LOCKED'
   await queries.query(
     `INSERT INTO penstock.twins (device_id, module_id)
      SELECT i.device_id, i.module_id FROM penstock.identities i
      JOIN unnest($1::text[], $2::text[]) AS x (d, m) ON i.device_id = x.d AND i.module_id = x.m
-     ORDER BY i.device_id, i.module_id FOR KEY SHARE OF i ON CONFLICT DO NOTHING`,
+     ORDER BY i.device_id, i.module_id FOR KEY SHARE OF i ${skipped} ON CONFLICT DO NOTHING`,
     known,
   )
-  await queries.query(
-    `SELECT 1 FROM penstock.twins t JOIN unnest($1::text[], $2::text[]) AS x (d, m) ON t.device_id = x.d AND t.module_id = x.m
-     ORDER BY t.device_id, t.module_id FOR UPDATE OF t`,
+  const locked = await queries.query<Pick<IdentityRow, 'device_id' | 'module_id'>>(
+    `SELECT t.device_id, t.module_id FROM penstock.twins t
+     JOIN unnest($1::text[], $2::text[]) AS x (d, m) ON t.device_id = x.d AND t.module_id = x.m
+     ORDER BY t.device_id, t.module_id FOR UPDATE OF t ${skipped}`,
     known,
+  )
+  const ours = new Set(
+    locked.map((row) => identityText({ deviceId: row.device_id, moduleId: row.module_id || undefined })),
   )
   // A statement of its own: it sees what was committed while those before waited for their locks.
   const rows = await queries.query<IdentityRow & TwinRow>(
@@ -91,12 +108,15 @@ async function lockedTwins(queries: Queries, writes: readonly TwinWrite[]): Prom
     ),
     known,
   )
-  return new Map(
-    rows.map((row) => {
-      const identity = identityFromRow(row)
-      return [identityText(identity), { identity, twin: twinFromRow(row) }]
-    }),
-  )
+  const twins = new Map<string, IdentityTwin | typeof held>()
+  for (const row of rows) {
+    const identity = identityFromRow(row)
+    const text = identityText(identity)
+    if (ours.has(text)) twins.set(text, { identity, twin: twinFromRow(row) })
+    // Where this waits for locks, one that has none was made since: it was unknown when the write began.
+    else if (whereHeld === 'leaves out') twins.set(text, held)
+  }
+  return twins
 }
 
 function isWellFormed({ deviceId, moduleId }: IdentityId): boolean {

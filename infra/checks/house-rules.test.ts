@@ -36,7 +36,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   chdb: ['pipeline/warehouse/embedded'],
   koffi: ['runtime/landlock.ts'],
   'uWebSockets.js': ['loadtest/peers'],
-  undici: ['pipeline/sinks/http', 'infra/roles/pass-to-control.ts'],
+  undici: ['pipeline/sinks/http', 'infra/roles/pass-to-control.ts', 'infra/roles/passed-request.ts'],
   aws4fetch: ['pipeline/sinks/s3'],
   pg: ['control/store', 'pipeline/sinks/postgres'],
   'pg-copy-streams': ['pipeline/sinks/postgres'],

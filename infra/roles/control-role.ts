@@ -134,6 +134,7 @@ async function openControlServers(
   const serving = (isTls: boolean): HttpServing => ({
     callers,
     logger,
+    requestLinks: true,
     routes: (router) => {
       if (!supervised)
         routeHealth(router, async () => ({

@@ -10,6 +10,8 @@ import { makeCertificate } from '#runtime/certificate-maker.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { jsonAnswer, textAnswer } from '#runtime/http/answer.ts'
 import { type HttpServer, openHttpServer } from '#runtime/http/http.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
+import type { HttpRouter, HttpServing } from '#runtime/http/serving.ts'
 import { Metrics } from '#runtime/metrics.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import type { ControlFound } from './control-address.ts'
@@ -20,18 +22,22 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await server.close(0)
 })
 
-async function open(options: Parameters<typeof openHttpServer>[0]['routes']): Promise<HttpServer> {
-  const server = await openHttpServer({ host: '127.0.0.1', port: 0, routes: options })
+async function open(options: HttpServing['routes'], more: Partial<HttpServing> = {}): Promise<HttpServer> {
+  const server = await openHttpServer({ host: '127.0.0.1', port: 0, routes: options, ...more })
   servers.push(server)
   return server
 }
 
-/** An edge before a control role that echoes what it is asked. */
-async function start() {
+/**
+ * An edge before a control role that echoes what it is asked.
+ * @param requestLinks short requests go over a link, which is there when this resolves
+ */
+async function start(requestLinks = false) {
   let callCount = 0
+  let left = 0
   let answerCalls = (): void => {}
   const answered = new Promise<void>((resolve) => (answerCalls = resolve))
-  const behind = await open((router) => {
+  const routes = (router: HttpRouter): void => {
     router.route({
       method: 'POST',
       pattern: '/devices/:id',
@@ -39,22 +45,33 @@ async function start() {
       handle: (request, body) => jsonAnswer(200, { ...Object.fromEntries(request.headers), body: String(body) }),
     })
     router.route({ method: 'GET', pattern: '/devices/:id', handle: () => textAnswer(200, 'a device') })
-    const handle = async () => {
+    const handle = async (request: HttpRequest) => {
       callCount++
+      request.onLeft(() => left++)
       await answered
       return textAnswer(200, 'answered')
     }
     for (const pattern of ['/twins/*', '/digitaltwins/*'])
       router.route({ method: 'POST', pattern, bodyBytesMax: 0, handle })
-  })
+  }
+  // A link is no connection of its server any more, so that several requests at once have answers over it only.
+  const behind = await open(routes, requestLinks ? { requestLinks, connectionsMax: 1 } : {})
   const place: { found: ControlFound } = { found: { kind: 'at', url: `http://127.0.0.1:${behind.port}` } }
   const control = { find: async () => place.found }
   const quotas = new Quotas(unlimitedQuotas, systemClock, new Metrics(metricsTable))
   const edge = await open((router) =>
     passToControl(router, control, undefined, quotas, (request) => request.header('authorization'), false),
   )
-  return { place, url: `http://127.0.0.1:${edge.port}`, answerCalls, callCount: () => callCount }
+  const url = `http://127.0.0.1:${edge.port}`
+  const statuses = () => Promise.all(Array.from({ length: 20 }, async () => (await fetch(`${url}/devices/d`)).status))
+  if (requestLinks) await expect.poll(async () => new Set(await statuses())).toEqual(new Set([200]))
+  return { place, behind, url, answerCalls, callCount: () => callCount, leftCount: () => left }
 }
+
+const ways: readonly [name: string, requestLinks: boolean][] = [
+  ['one request a connection', false],
+  ['a link', true],
+]
 
 test('HEAD has its answer, with the length and without the body, and so has whoever asks next', async () => {
   const { url } = await start()
@@ -68,8 +85,8 @@ test('HEAD has its answer, with the length and without the body, and so has whoe
   expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'POST, GET, HEAD'])
 })
 
-test('headers arrive as they were sent, but those of the connection', async () => {
-  const { url } = await start()
+test.each(ways)('over %s: headers arrive as they were sent, but those of the connection', async (_, requestLinks) => {
+  const { url } = await start(requestLinks)
   const encoded = Buffer.from('Küche').toString('latin1')
   const headers = { 'x-name': encoded, authorization: encoded, te: 'trailers' }
   const body = new Blob(['{}']).stream()
@@ -89,6 +106,36 @@ test('while the control role does not run it is 503 with Retry-After; where ther
   expect((await fetch(`${url}/devices`)).status).toBe(404)
 })
 
+test.each(ways)('over %s: a client that leaves ends its request behind the edge', async (_, requestLinks) => {
+  const { url, callCount, leftCount, answerCalls } = await start(requestLinks)
+  const [first, ...others] = Array.from({ length: 5 }, () => {
+    const leaving = new AbortController()
+    const signal = leaving.signal
+    return { leaving, answer: fetch(`${url}/twins/d/methods`, { method: 'POST', signal }).then(({ status }) => status) }
+  })
+  await expect.poll(callCount).toBe(5)
+  first?.leaving.abort()
+  await expect(first?.answer).rejects.toThrow('aborted')
+  await expect.poll(leftCount).toBe(1)
+  answerCalls()
+  expect(new Set(await Promise.all(others.map(({ answer }) => answer)))).toEqual(new Set([200]))
+  expect(leftCount()).toBe(1)
+})
+
+test('a control role that is lost answers nobody, and the next one is asked, whether it knows links or not', async () => {
+  const { url, place, behind, callCount } = await start(true)
+  const calls = Array.from(
+    { length: 5 },
+    async () => (await fetch(`${url}/twins/d/methods`, { method: 'POST' })).status,
+  )
+  await expect.poll(callCount).toBe(5)
+  await behind.close(0)
+  expect(new Set(await Promise.all(calls))).toEqual(new Set([503]))
+  const next = await start()
+  place.found = next.place.found
+  await expect.poll(async () => (await fetch(`${url}/devices/d`)).status).toBe(200)
+})
+
 test('one that does not answer is 503', async () => {
   const { place, url } = await start()
   const gone = await open(() => {})
@@ -98,10 +145,16 @@ test('one that does not answer is 503', async () => {
   expect([status, headers.get('retry-after')]).toEqual([503, '1'])
 })
 
-test.each(['/twins/d/modules/m/methods', '/digitaltwins/d/commands/c', '/digitaltwins/d~m/components/p/commands/c'])(
-  'calls of %s that wait for their devices keep no other request waiting',
-  async (path) => {
-    const { url, answerCalls, callCount } = await start()
+const callPaths = [
+  '/twins/d/modules/m/methods',
+  '/digitaltwins/d/commands/c',
+  '/digitaltwins/d~m/components/p/commands/c',
+]
+
+test.each(ways.flatMap(([name, requestLinks]) => callPaths.map((path) => [name, path, requestLinks] as const)))(
+  'over %s: calls of %s that wait for their devices keep no other request waiting',
+  async (_, path, requestLinks) => {
+    const { url, answerCalls, callCount } = await start(requestLinks)
     const calls = Array.from({ length: 257 }, async () => (await fetch(url + path, { method: 'POST' })).text())
     await expect.poll(callCount).toBe(calls.length)
     expect(await (await fetch(`${url}/devices/d`)).text()).toBe('a device')

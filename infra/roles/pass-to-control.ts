@@ -1,10 +1,12 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { publicReason } from '#control/auth/auth.ts'
-import { clientAddressHeader, faultAnswer } from '#control/rest/rest.ts'
+import { faultAnswer } from '#control/rest/rest.ts'
 import { limitFailures } from '#ingest/quotas/limit-failures.ts'
 import type { Quotas } from '#ingest/quotas/quotas.ts'
-import { type HttpAnswer, hasNoBody, textAnswer } from '#runtime/http/answer.ts'
+import { systemClock } from '#runtime/clock.ts'
+import { type HttpAnswer, textAnswer } from '#runtime/http/answer.ts'
+import type { LinkedCall } from '#runtime/http/asking-link.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import type { BodyStream } from '#runtime/http/streamed-body.ts'
@@ -12,6 +14,8 @@ import { isLoopbackAddress } from '#runtime/loopback.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { ControlAddress } from './control-address.ts'
+import { ControlLink } from './control-link.ts'
+import { passedAnswer, passedHead, passedHeaders, targetOf } from './passed-request.ts'
 
 /** A long answer and a large body each hold one for as long as they last. */
 const connectionsMax = 256
@@ -26,16 +30,12 @@ const methodPath =
 const methodConnectionsMax = 2 * limits.methodsWaitingMax
 /** A body up to this length comes in whole before the control role hears of it, so that whoever sends slowly holds no connection to it. */
 const beginningBytesMax = 64 * 1024
-/** An answer up to this length is passed on as a whole, in one write with its head. */
-const wholeAnswerBytesMax = 16 * 1024
 const connectMsMax = 10_000
 /** Less than `httpSilenceMsMax`, after which the server behind closes. */
 const idleMsMax = 5_000
-/** Of one connection, not of the message (RFC 9110 section 7.6.1), and what each side says for itself. */
-const hopHeaders: ReadonlySet<string> = new Set([
-  ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
-  ...['expect', 'content-length', 'date'],
-])
+/** Requests with a short answer: a call, a twin, one device or module. They go over the link, where there is one. */
+const shortPath =
+  /^\/(twins\/[^/]+(\/modules\/[^/]+)?(\/methods)?|devices\/(?!query\/?$)[^/]+(\/modules\/[^/]+)?|digitaltwins\/[^/]+(\/(components\/[^/]+\/)?commands\/[^/]+)?)\/?$/
 
 /**
  * Passes every request that no other route takes to the control role, so that one port serves devices and services. Both ways bytes
@@ -54,8 +54,10 @@ export function passToControl(
   quotas: Quotas,
   authorizationOf: (request: HttpRequest) => string,
   tls: boolean,
+  clock = systemClock,
 ): void {
   const placeOf = lastOf(placeAt)
+  const link = new ControlLink(authority, clock)
   let ways: Promise<Ways> | undefined
   limitFailures(router, quotas, ({ remoteAddress }) => remoteAddress).route({
     method: 'ANY',
@@ -71,10 +73,14 @@ export function passToControl(
         case 'away':
           return unavailableAnswer('the control role does not run\n', found.retryAfterMs)
         case 'at': {
+          const place = placeOf(found.url)
+          const waitMs = methodPath.test(request.path) ? methodSilenceMsMax : silenceMsMax
+          const call = linkedCall(link, place, request, authorizationOf(request), beginning, waitMs)
+          if (call !== undefined) return linked(call, request)
           ways ??= openWays(authority)
           const { methods, usual } = await ways
-          const way = methodPath.test(request.path) ? methods : usual
-          return passed(way, placeOf(found.url), request, authorizationOf(request), beginning)
+          const way = waitMs === methodSilenceMsMax ? methods : usual
+          return passed(way, place, request, authorizationOf(request), beginning)
         }
       }
     },
@@ -158,6 +164,26 @@ async function openWays(authority: string | undefined): Promise<Ways> {
   return { usual: way(connectionsMax, silenceMsMax), methods: way(methodConnectionsMax, methodSilenceMsMax) }
 }
 
+/** `undefined`: it goes another way. */
+function linkedCall(
+  link: ControlLink,
+  { origin, path }: Place,
+  request: HttpRequest,
+  authorization: string,
+  { beginning, rest }: BegunBody,
+  waitMs: number,
+): LinkedCall | undefined {
+  // A link has one request whole, and its answer. Whatever else stands before the control role may know of no links.
+  if (rest !== undefined || path !== '' || request.method === 'HEAD' || !shortPath.test(request.path)) return undefined
+  const head = passedHead(request, authorization, origin, beginning.length)
+  return link.find(origin, head.length + beginning.length)?.ask(head, beginning, waitMs)
+}
+
+function linked(call: LinkedCall, request: HttpRequest): Promise<HttpAnswer> {
+  request.onLeft(() => call.leave())
+  return call.answered.catch(noAnswer)
+}
+
 async function passed(
   way: Dispatcher,
   { origin, path }: Place,
@@ -165,56 +191,26 @@ async function passed(
   authorization: string,
   { lengthBytes, beginning, rest }: BegunBody,
 ): Promise<HttpAnswer> {
-  const query = request.queryText === '' ? '' : `?${request.queryText}`
-  const headers = headersOf(request, authorization)
+  const headers = passedHeaders(request, authorization)
   if (lengthBytes !== undefined) headers['content-length'] = String(lengthBytes)
   const body = rest === undefined ? beginning : Readable.from(wholeOf(beginning, rest), { objectMode: false })
+  const left = new AbortController()
+  request.onLeft(() => left.abort())
   try {
     const method = request.method as Dispatcher.HttpMethod
-    const response = await way.request({ origin, path: `${path}${request.path}${query}`, method, headers, body })
-    return await answerOf(response, request.method === 'HEAD')
+    const asked = { origin, path: `${path}${targetOf(request)}`, method, headers, body, signal: left.signal }
+    return await passedAnswer(await way.request(asked), request.method === 'HEAD')
   } catch {
     // A fault of either side ends both.
-    return unavailableAnswer('the control role does not answer\n', 1_000)
+    return noAnswer()
   }
+}
+
+function noAnswer(): HttpAnswer {
+  return unavailableAnswer('the control role does not answer\n', 1_000)
 }
 
 async function* wholeOf(beginning: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   yield beginning
   yield* rest
-}
-
-function headersOf(request: HttpRequest, authorization: string): Record<string, string> {
-  const headers: Record<string, string> = {}
-  // Node writes headers as Latin-1: each byte of UTF-8 as one of its characters.
-  const encoded = (value: string): string => Buffer.from(value).toString('latin1')
-  const ofThisHop = request
-    .header('connection')
-    .toLowerCase()
-    .split(/[ \t]*,[ \t]*/)
-  for (const [name, value] of request.headers) {
-    if (!hopHeaders.has(name) && !ofThisHop.includes(name)) headers[name] = encoded(value)
-  }
-  if (authorization !== '') headers.authorization = encoded(authorization)
-  headers[clientAddressHeader] = request.remoteAddress
-  return headers
-}
-
-/** @throws if a short answer breaks off */
-async function answerOf(response: Dispatcher.ResponseData, isHead: boolean): Promise<HttpAnswer> {
-  const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(response.headers)) {
-    if (!hopHeaders.has(name) && value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value
-  }
-  const { statusCode: status, body } = response
-  // Let go of before anybody reads it, it says so as an error, which would end the process: nobody listens yet.
-  body.on('error', () => {})
-  const length = response.headers['content-length']
-  const told = length === undefined ? {} : { bodyBytes: Number(length) }
-  if (!isHead && !hasNoBody(status)) {
-    const isShort = told.bodyBytes !== undefined && told.bodyBytes <= wholeAnswerBytesMax
-    return isShort ? { status, headers, body: await body.bytes() } : { status, headers, ...told, stream: body }
-  }
-  await body.dump() // its connection is free for another request
-  return { status, headers, ...told }
 }

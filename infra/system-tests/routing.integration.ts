@@ -28,6 +28,8 @@ let filesDir: string
 let penstock: RunningPenstock
 let receiver: Server
 let received: string[]
+/** Of requests, each with its header. */
+const paths = new Set<string>()
 let signedByOther = false
 let answer: number
 let authority: IssuedCertificate
@@ -48,6 +50,7 @@ beforeAll(async () => {
       const body = Buffer.concat(chunks).toString()
       if (answer === 200) {
         signedByOther = isSigned(otherSecret, body, request)
+        paths.add(`${request.url} ${request.headers['x-key']}`)
         if (!signedByOther) new Webhook(secret).verify(body, request.headers as Record<string, string>)
         received.push(...JSON.parse(body).map((message: { body: unknown }) => JSON.stringify(message.body)))
       }
@@ -160,7 +163,8 @@ async function command(...args: readonly string[]): Promise<string> {
 
 const patient = { timeout: 60_000 }
 
-const hook = () => ({ name: 'hook', kind: 'webhook', url: hookUrl(), secret, delayMs: 1 })
+const shownNowhere = { urlRest: '?code=hunter2', headers: { 'X-Key': 'hunter3' } }
+const hook = () => ({ name: 'hook', kind: 'webhook', url: hookUrl(), secret, delayMs: 1, ...shownNowhere })
 const document = (condition: string) => ({
   routes: [{ name: 'warm', condition, endpointNames: ['hook', 'table'] }],
   fallbackRoute: { endpointNames: ['cold'] },
@@ -229,6 +233,14 @@ describe('routes', () => {
       .poll(() => rows('SELECT groupArray(t) FROM (SELECT t FROM own.warm ORDER BY t)'), patient)
       .toBe('[40,50]')
     await expect.poll(() => rows('SELECT count() FROM penstock.telemetry'), patient).toBe('4')
+  })
+
+  test("a header's value, and what comes behind a webhook's address, are sent to it, and neither shown nor kept in the clear", async () => {
+    expect([...paths]).toEqual(['/in?code=hunter2 hunter3'])
+    const { document: shown } = await call('GET', '/routing')
+    expect(shown.endpoints[0]).toMatchObject({ urlRest: { isSet: true }, headers: { 'X-Key': { isSet: true } } })
+    const told = [JSON.stringify(shown), readFileSync(join(dataDir, 'data/routing/document.json'), 'utf8')]
+    expect([...told, penstock.output(), await command('routes', 'show')].join('\n')).not.toMatch(/hunter\d/)
   })
 
   test('penstock verify says of each endpoint what it holds, and of a webhook that it cannot be asked', {

@@ -21,7 +21,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { limits } from '#schemas/limits.ts'
-import { answerHead, type ConnectionHeader, type HttpAnswer, hasNoBody, textAnswer } from './answer.ts'
+import { answerHead, type ConnectionHeader, type HttpAnswer, hasNoBody, headAndBody, textAnswer } from './answer.ts'
 import { ChunkedReader } from './chunks.ts'
 import type { Exchange, ExchangeConnection } from './exchange.ts'
 import { type HttpFault, headTooLarge, isFault, malformedLine, nameBytes, type RequestHead, readHead } from './head.ts'
@@ -406,7 +406,7 @@ export class HttpConnection implements HttpClient, ExchangeConnection, Upgradabl
       this.socket.resume()
   }
 
-  /** One write to the system, unless the body is bytes: then two at once. */
+  /** One write to the system, unless the body is many bytes: then two at once. */
   #write(answer: HttpAnswer, isHead: boolean, connection: ConnectionHeader): void {
     const { status, headers, body = '', bodyBytes, stream } = answer
     const { socket } = this
@@ -416,8 +416,8 @@ export class HttpConnection implements HttpClient, ExchangeConnection, Upgradabl
       // Of a streamed one, whose length need not be known, only the head is said here.
       const length = bodyBytes ?? (stream === undefined ? Buffer.byteLength(body) : undefined)
       const head = answerHead(status, headers, length, connection)
-      if (isHead) isTaken = socket.write(head)
-      else if (typeof body === 'string') isTaken = socket.write(head + body)
+      const whole = isHead ? head : headAndBody(head, body)
+      if (whole !== undefined) isTaken = socket.write(whole)
       else {
         socket.cork()
         socket.write(head)

@@ -3,7 +3,7 @@ import { assert } from '../assert.ts'
 import { silentLogger } from '../logger.ts'
 import { type HttpAnswer, textAnswer } from './answer.ts'
 import { type BodyOutcome, type BodyReceiver, type BodyRoom, type IncomingBody, RequestBody } from './bodies.ts'
-import type { HttpRequest } from './request.ts'
+import type { HttpRequest, ReadRequest } from './request.ts'
 import type { AnswerTo, AnyRoute, HttpServing } from './serving.ts'
 import { discardStream } from './streamed-answer.ts'
 import { BodyFault, type BodySource, StreamedBody } from './streamed-body.ts'
@@ -26,7 +26,7 @@ export class Exchange implements BodyReceiver {
   readonly #open: OpenRequests
   readonly #route: AnyRoute
   readonly #connection: ExchangeConnection
-  readonly #request: HttpRequest
+  readonly #request: ReadRequest
   readonly #body: IncomingBody | undefined
   readonly #stream: StreamedBody | undefined
   #isAdmitted = false
@@ -41,7 +41,7 @@ export class Exchange implements BodyReceiver {
     bodies: BodyRoom,
     route: AnyRoute,
     connection: ExchangeConnection,
-    request: HttpRequest,
+    request: ReadRequest,
     lengthBytes: number | undefined,
   ) {
     this.#serving = serving
@@ -84,7 +84,7 @@ export class Exchange implements BodyReceiver {
 
   /** The client has gone. */
   abort(): void {
-    this.#request.aborted = true
+    this.#request.left()
     if (this.#stream !== undefined) this.#stream.release('client gone')
     this.#finish(undefined)
     this.#end()

@@ -21,6 +21,12 @@ export interface HttpFault {
   readonly text: string
 }
 
+/** Of a link that carries many requests (`served-link.ts`). */
+export const requestLinkProtocol = 'penstock-requests'
+
+/** What a connection can be asked to become. */
+const upgrades = ['websocket', requestLinkProtocol] as const
+
 export interface RequestHead {
   readonly method: string
   /** Without the query, still percent-encoded; `*` of `OPTIONS *`. */
@@ -37,8 +43,8 @@ export interface RequestHead {
   readonly keepsAlive: boolean
   /** The client waits for `100 Continue` before it sends its body. */
   readonly expectsContinue: boolean
-  /** Asks for the connection to become a WebSocket. */
-  readonly asksForWebSocket: boolean
+  /** What the connection is asked to become, in lower case, where that is something served here. */
+  readonly upgrade: (typeof upgrades)[number] | undefined
 }
 
 const [tab, lineFeed, carriageReturn, space, hash, star, slash, colon, questionMark] = [
@@ -176,12 +182,10 @@ function framed(
     keepsAlive: !closes && (!isHttp10 || hasToken(connection, 'keep-alive')),
     // An older client cannot be told (RFC 9110 section 10.1.1).
     expectsContinue: expect !== '' && !isHttp10,
-    asksForWebSocket:
-      upgrade !== '' &&
-      !isHttp10 &&
-      method === 'GET' &&
-      hasToken(upgrade, 'websocket') &&
-      hasToken(connection, 'upgrade'),
+    upgrade:
+      upgrade !== '' && !isHttp10 && method === 'GET' && hasToken(connection, 'upgrade')
+        ? upgrades.find((known) => hasToken(upgrade, known))
+        : undefined,
   }
 }
 

@@ -15,13 +15,14 @@ import { TLSSocket } from 'node:tls'
 import { limits } from '#schemas/limits.ts'
 import { listening } from '../listening.ts'
 import { readInPlace } from '../read-in-place.ts'
-import { type HttpAnswer, textAnswer } from './answer.ts'
+import { answerHead, type HttpAnswer, textAnswer } from './answer.ts'
 import { BodyRoom } from './bodies.ts'
 import { type ConnectionHost, farewellMsMax, HttpConnection } from './connection.ts'
-import { callerRefusal, Exchange, OpenRequests } from './exchange.ts'
-import type { RequestHead } from './head.ts'
-import { isPatchByPost, ReadRequest } from './request.ts'
+import { callerRefusal, Exchange, type ExchangeConnection, OpenRequests } from './exchange.ts'
+import { type RequestHead, requestLinkProtocol } from './head.ts'
+import { type HttpClient, isPatchByPost, ReadRequest } from './request.ts'
 import { PatternTree } from './router.ts'
+import { type LinkHost, ServedLink } from './served-link.ts'
 import type { AnyRoute, HttpRouter, HttpServing, HttpUpgrade } from './serving.ts'
 
 export interface HttpServerOptions extends HttpServing {
@@ -83,7 +84,7 @@ export async function openHttpServer(options: HttpServerOptions): Promise<HttpSe
   }
 }
 
-class Service implements HttpService, ConnectionHost {
+class Service implements HttpService, ConnectionHost, LinkHost {
   seconds = 0
   isClosing = false
   readonly #options: HttpServing
@@ -92,6 +93,7 @@ class Service implements HttpService, ConnectionHost {
   readonly #routes = new PatternTree<AnyRoute>()
   readonly #upgrades = new PatternTree<HttpUpgrade>()
   readonly #connections = new Set<HttpConnection>()
+  readonly #links = new Set<ServedLink>()
   /** Those of the connections, of WebSockets, and of connections that are being closed. */
   readonly #sockets = new Set<Socket>()
   readonly #sweep: NodeJS.Timeout
@@ -137,14 +139,23 @@ class Service implements HttpService, ConnectionHost {
 
   /** HOT: per request. */
   begin(head: RequestHead, connection: HttpConnection): Exchange | undefined {
-    this.#options.onStep?.()
-    if (head.asksForWebSocket) {
+    if (head.upgrade !== undefined) this.#options.onStep?.()
+    if (head.upgrade === 'websocket') {
       const route = this.#upgrades.find('GET', head.path, this.#parameters)
       if (route !== undefined) {
         this.#upgrade(route, head, connection)
         return undefined
       }
+    } else if (head.upgrade !== undefined && this.#options.requestLinks) {
+      this.#link(head, connection)
+      return undefined
     }
+    return this.exchange(head, connection)
+  }
+
+  /** HOT: per request. */
+  exchange(head: RequestHead, connection: ExchangeConnection & HttpClient): Exchange {
+    this.#options.onStep?.()
     const sent = this.#routes.find(head.method, head.path, this.#parameters)
     const meant = sent?.method !== 'POST' && isPatchByPost(head) ? { ...head, method: 'PATCH' } : head
     const route = meant === head ? sent : this.#routes.find(meant.method, meant.path, this.#parameters)
@@ -158,6 +169,10 @@ class Service implements HttpService, ConnectionHost {
     this.#connections.delete(connection)
   }
 
+  linkClosed(link: ServedLink): void {
+    this.#links.delete(link)
+  }
+
   close(drainMs = 2_000): Promise<void> {
     this.#closed ??= this.#close(drainMs)
     return this.#closed
@@ -166,9 +181,11 @@ class Service implements HttpService, ConnectionHost {
   async #close(drainMs: number): Promise<void> {
     this.isClosing = true
     for (const connection of this.#connections) if (connection.isIdle) connection.end()
+    for (const link of this.#links) link.goodbye()
     await this.#open.drained(drainMs)
     clearInterval(this.#sweep)
     for (const connection of this.#connections) connection.end()
+    for (const link of this.#links) link.end()
     // Answers that were just handed to their sockets leave. A client that is told the end closes its side.
     const closed = [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
     const timer = setTimeout(
@@ -184,6 +201,22 @@ class Service implements HttpService, ConnectionHost {
   #onSecond(): void {
     this.seconds++
     for (const connection of this.#connections) connection.onSecond()
+    for (const link of this.#links) link.onSecond()
+  }
+
+  #link(head: RequestHead, connection: HttpConnection): void {
+    const refusal =
+      callerRefusal(this.#options.callers, new ReadRequest(head, [], connection)) ??
+      (this.#links.size >= limits.linksMax ? textAnswer(503, 'there are links enough\n') : undefined)
+    if (refusal !== undefined || head.contentLength > 0 || head.isChunked) {
+      connection.answer(refusal ?? textAnswer(400, 'a request for a link has no body\n'), true)
+      return
+    }
+    connection.socket.write(answerHead(101, { Upgrade: requestLinkProtocol }, undefined, 'Upgrade'))
+    const link = new ServedLink(this, connection)
+    this.#links.add(link)
+    connection.take(link)
+    if (this.isClosing) link.goodbye()
   }
 
   #upgrade(route: HttpUpgrade, head: RequestHead, connection: HttpConnection): void {

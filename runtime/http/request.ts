@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
+import { assert } from '../assert.ts'
 import type { HttpHeader, RequestHead } from './head.ts'
 
 export type { HttpHeader } from './head.ts'
@@ -16,7 +17,9 @@ export interface HttpRequest {
   /** Certificates that the client showed in the TLS handshake, leaf first, not verified. Empty if it showed none or was not asked. */
   readonly certificates: readonly X509Certificate[]
   /** True once the client has gone; an answer would reach nobody. */
-  aborted: boolean
+  readonly aborted: boolean
+  /** Calls back once the client goes before it has its answer; at once if it has gone. One listener a request. */
+  onLeft(listener: () => void): void
   /** A header by its lower-case name; empty if absent. */
   header(name: string): string
   /** All headers with their names in lower case, in the order they came. Values of a header that is given twice are joined with a comma. */
@@ -41,6 +44,7 @@ export class ReadRequest implements HttpRequest {
   readonly queryText: string
   readonly headers: readonly HttpHeader[]
   aborted = false
+  #onLeft: (() => void) | undefined = undefined
   readonly #client: HttpClient
   readonly #parameters: readonly string[]
   #search: URLSearchParams | undefined = undefined
@@ -60,6 +64,19 @@ export class ReadRequest implements HttpRequest {
 
   get certificates(): readonly X509Certificate[] {
     return this.#client.certificates
+  }
+
+  /** The client has gone. */
+  left(): void {
+    if (this.aborted) return
+    this.aborted = true
+    this.#onLeft?.()
+  }
+
+  onLeft(listener: () => void): void {
+    assert(this.#onLeft === undefined, 'one is told that a client goes')
+    this.#onLeft = listener
+    if (this.aborted) listener()
   }
 
   header(name: string): string {

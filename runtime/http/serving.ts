@@ -94,6 +94,8 @@ export interface HttpServing {
   /** Connections held at once, WebSockets not counted; more are closed at once. No bound by default. */
   readonly connectionsMax?: number
   readonly onConnectionRefused?: () => void
+  /** Connections may become links, which carry many requests at once (`served-link.ts`). */
+  readonly requestLinks?: boolean
   /** Called with each connection and each request: whoever sent it waits. */
   readonly onStep?: () => void
   readonly logger?: Logger

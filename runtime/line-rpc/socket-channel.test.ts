@@ -24,6 +24,7 @@ class FakeSocket extends EventEmitter {
   }
 }
 
+const turn = () => new Promise(setImmediate)
 const limits = { lineBytesMax: 64, unreadBytesMax: 100 }
 
 function channelOf(...chunks: readonly (string | Buffer)[]) {
@@ -73,18 +74,31 @@ describe('lines of a socket', () => {
     expect([values.length, ends.length]).toEqual([1, 1])
   })
 
-  test('are written to a socket that is open only', () => {
+  test('are written to a socket that is open only', async () => {
     const { socket, channel } = channelOf()
     channel.send({ n: 1 })
+    await turn()
     socket.writable = false
     channel.send({ n: 2 })
+    await turn()
     expect(socket.written).toEqual(['{"n":1}\n'])
   })
 
-  test('wait for the other side to read them up to a bound, beyond which the channel ends [G-4]', () => {
+  test('that are said in one turn of the event loop leave in one write', async () => {
+    const { socket, channel } = channelOf()
+    for (const n of [1, 2]) channel.send({ n })
+    await turn()
+    channel.send({ n: 3 })
+    channel.close()
+    expect(socket.written).toEqual(['{"n":1}\n{"n":2}\n', '{"n":3}\n'])
+  })
+
+  test('wait for the other side to read them up to a bound, beyond which the channel ends [G-4]', async () => {
     const { socket, channel, ends } = channelOf()
     socket.writableLength = 100
     channel.send({ n: 1 })
+    expect(channel.unread).toBe(108)
+    await turn()
     expect([channel.unread, socket.written.length, ends]).toEqual([100, 1, []])
     socket.writableLength = 101
     channel.send({ n: 2 })

@@ -18,6 +18,8 @@ export class SocketChannel implements Channel {
   readonly #silence: NodeJS.Timeout | undefined
   readonly #parts: Buffer[] = []
   #bytes = 0
+  /** What leaves at the end of this turn of the event loop. */
+  #lines = ''
   #listener: ChannelListener | undefined
   #isEnded = false
 
@@ -41,7 +43,7 @@ export class SocketChannel implements Channel {
   }
 
   get unread(): number {
-    return this.#socket.writableLength
+    return this.#socket.writableLength + this.#lines.length
   }
 
   listen(listener: ChannelListener): void {
@@ -55,15 +57,28 @@ export class SocketChannel implements Channel {
 
   send(value: object): void {
     if (!this.#socket.writable) return
-    if (this.#socket.writableLength > this.#limits.unreadBytesMax) {
-      this.#end(`the other side has not read ${this.#socket.writableLength} bytes`)
+    if (this.unread > this.#limits.unreadBytesMax) {
+      this.#end(`the other side has not read ${this.unread} bytes`)
       this.#socket.destroy()
-    } else this.#socket.write(`${JSON.stringify(value)}\n`)
+    } else this.#write(`${JSON.stringify(value)}\n`)
+  }
+
+  /** What is said in one turn of the event loop leaves in one write. */
+  #write(line: string): void {
+    if (this.#lines === '') setImmediate(() => this.#flush())
+    this.#lines += line
+  }
+
+  #flush(): void {
+    const lines = this.#lines
+    this.#lines = ''
+    if (lines !== '' && this.#socket.writable) this.#socket.write(lines)
   }
 
   /** `closed` then resolves within `silenceMsMax`. */
   close(): void {
     this.#isEnded = true
+    this.#flush()
     if (this.#socket.writable) this.#socket.end()
     else this.#socket.destroy()
   }

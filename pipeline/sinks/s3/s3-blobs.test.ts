@@ -70,6 +70,14 @@ test.each([
   },
 )
 
+test('a part of a file that is shorter by now ends with it', async () => {
+  headers = { ...said, 'content-length': '2', 'content-range': 'bytes 2-3/4' }
+  const cut = await blobs.read('d/f', part)
+  expect(cut?.bytes).toBe(4)
+  discardStream(cut?.content)
+  await ended
+})
+
 test('a file that nobody reads after all is let go of, and costs no more than itself', async () => {
   headers = { ...said, 'content-length': '9' }
   discardStream((await blobs.read('d/f'))?.content)

@@ -220,10 +220,13 @@ describe('a webhook', () => {
       authorization: 'Bearer long-token',
       headers: { 'X-Key': 'key-of-header' },
     })
-    answer = { status: 400, body: 'no long-token, no key-of-header, at /in?code=rest-of-address' }
+    answer = {
+      status: 400,
+      body: 'no long-token, no key-of-header, at /in?code=rest-of-address: rest-of-address is wrong',
+    }
     expect(await deliver(to, message(0, 'x'))).toMatchObject({
       kind: 'refused',
-      error: { message: 'answered 400: no …, no …, at /in…' },
+      error: { message: 'answered 400: no …, no …, at /in…: … is wrong' },
     })
   })
 

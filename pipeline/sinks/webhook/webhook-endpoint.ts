@@ -112,8 +112,8 @@ function addressOf({ url, urlRest = '' }: WebhookSettings): URL {
 /** Receivers that repeat what they were sent would otherwise have secrets shown in the endpoint's health, in logs and in dead letters. */
 function hiderOf({ authorization, headers, urlRest }: WebhookSettings): (text: string) => string {
   const secrets = [authorization, urlRest, ...Object.values(headers ?? {})].filter((each) => each !== undefined)
-  // Also without the scheme, `Bearer` or `Basic`. What is shorter is in any text.
-  const parts = [...secrets, ...secrets.flatMap((each) => each.split(' '))].filter((each) => each.length >= 8)
+  // Also without the scheme, `Bearer` or `Basic`, and without the name of a parameter. What is shorter is in any text.
+  const parts = [...secrets, ...secrets.flatMap((each) => each.split(/[ /?&=%]/))].filter((each) => each.length >= 8)
   const longestFirst = parts.sort((one, other) => other.length - one.length)
   return (text) => longestFirst.reduce((shown, secret) => shown.replaceAll(secret, '…'), text)
 }
