@@ -311,12 +311,14 @@ export class KafkaMember implements GroupMember {
   async #commit({ partition, position, revoked, assertHeld }: Commit): Promise<void> {
     const untilMs = performance.now() + this.#options.sessionMs
     let sentUnder: number | undefined
+    let sentAs = ''
     const attempt = async (): Promise<void> => {
       sentUnder = undefined
       while (this.#isDividing && !revoked.aborted) await this.#divided.wait(systemClock, revoked)
       const broker = await this.#coordinatorNow()
       assertHeld()
       sentUnder = this.#generation
+      sentAs = this.#memberId
       await this.#send(broker, partition, position)
     }
     const isUnanswered = (error: unknown): boolean => sentUnder !== undefined && !isAnswer(error)
@@ -341,7 +343,7 @@ export class KafkaMember implements GroupMember {
       const mayLand = isUnanswered(error) && this.#generation <= (sentUnder ?? noGeneration)
       if (!mayLand && !revoked.aborted && !staleFaults.has(type))
         throw new PenstockError('LOG_UNAVAILABLE', `Kafka does not take a position: ${type}`, { cause: error })
-      if (mayLand || !revoked.aborted) this.#fallOut(type, mayLand)
+      if (mayLand || !revoked.aborted) this.#fallOut(type, mayLand && sentAs === this.#memberId)
       throw new PenstockError(
         'LOG_GENERATION_STALE',
         `Kafka did not take a commit to partition ${partition}: ${type}`,
@@ -373,7 +375,7 @@ export class KafkaMember implements GroupMember {
     this.#wake()
   }
 
-  /** A commit showed that the group has moved on, or that it must. */
+  /** A commit showed that the group has moved on, or that it must. @param unanswered its outcome is not known, and the member still the one that sent it */
   #fallOut(type: string, unanswered: boolean): void {
     if (type === 'UNKNOWN_MEMBER_ID') this.#memberId = ''
     else if (unanswered) this.#abandon()
