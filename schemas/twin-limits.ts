@@ -28,6 +28,8 @@ export const twinLimits = {
   twinWaitMsMax: 10_000,
   /** Twins that services write in one statement: each may hold 72 KiB. */
   twinWritesAtOnceMax: 100,
+  /** How often a twin is read for a device that was told of a later one meanwhile; then it is to ask again. */
+  twinReadsMax: 10,
   /** A write of a service waits so long for a twin that another transaction holds. */
   twinHeldMsMax: 30_000,
   /** How often a JSON Patch is made anew since its twin changed meanwhile; then its caller is told, as if the etag had been its own. */

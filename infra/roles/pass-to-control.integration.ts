@@ -122,6 +122,17 @@ test.each(ways)('over %s: a client that leaves ends its request behind the edge'
   expect(leftCount()).toBe(1)
 })
 
+test('a request that is longer than a link takes goes another way, and ends no other', async () => {
+  const { url, callCount, answerCalls } = await start(true)
+  const call = fetch(`${url}/twins/d/methods`, { method: 'POST' })
+  await expect.poll(callCount).toBe(1)
+  // In UTF-8 each of these has two bytes.
+  const headers = { 'x-long': 'é'.repeat(62_000) }
+  await (await fetch(`${url}/devices/d`, { method: 'POST', headers, body: 'x'.repeat(20_000) })).text()
+  answerCalls()
+  expect((await call).status).toBe(200)
+})
+
 test('a control role that is lost answers nobody, and the next one is asked, whether it knows links or not', async () => {
   const { url, place, behind, callCount } = await start(true)
   const calls = Array.from(

@@ -176,7 +176,8 @@ function linkedCall(
   // A link has one request whole, and its answer. Whatever else stands before the control role may know of no links.
   if (rest !== undefined || path !== '' || request.method === 'HEAD' || !shortPath.test(request.path)) return undefined
   const head = passedHead(request, authorization, origin, beginning.length)
-  return link.find(origin, head.length + beginning.length)?.ask(head, beginning, waitMs)
+  // Text beyond ASCII is longer in UTF-8, and a link on which more is sent than may be is lost with all that it carries.
+  return link.find(origin, Buffer.byteLength(head) + beginning.length)?.ask(head, beginning, waitMs)
 }
 
 function linked(call: LinkedCall, request: HttpRequest): Promise<HttpAnswer> {

@@ -93,6 +93,20 @@ describe('twin requests of a device', () => {
     expect(await twins.requests.twinRead(session)).toEqual({ status: 200, body: Buffer.from('6') })
   })
 
+  test('end with a refusal where the store was set back behind what the device was told of', async () => {
+    let [version, reads] = [9, 0]
+    const read = async () => {
+      reads++
+      return { text: String(version), desiredVersion: version }
+    }
+    const { twins, connect } = twinsOver({ read })
+    const session = connect('d')
+    await twins.requests.twinRead(session)
+    version = 4
+    expect((await twins.requests.twinRead(session)).status).toBe(409)
+    expect(reads).toBe(1 + limits.twinReadsMax)
+  })
+
   test('that fail say why by status and by the number in the body', async () => {
     const failing = (code: ErrorCode) => ({
       report: () => Promise.reject(new PenstockError(code, 'why')),

@@ -63,7 +63,12 @@ export class Twins implements Capability {
   async #read(session: Session, id: IdentityId): Promise<DeviceAnswer> {
     let twin = await this.#store.read(id)
     // It was told of a later version while this was read, as it may be again: what it reads must not be older.
-    while (twin.desiredVersion < this.#followers.pushedTo(session)) twin = await this.#store.read(id)
+    for (let reads = 1; twin.desiredVersion < this.#followers.pushedTo(session); reads++) {
+      // Nor does it become younger where the store was set back, as from a backup.
+      if (reads === limits.twinReadsMax)
+        throw new PenstockError('TWIN_CONFLICT', 'the twin was changed again and again while it was read')
+      twin = await this.#store.read(id)
+    }
     this.#followers.wasRead(session, twin.desiredVersion)
     return { status: 200, body: Buffer.from(twin.text) }
   }

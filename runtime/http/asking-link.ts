@@ -6,13 +6,20 @@
  *
  * Asked for more than it may carry, it says that it has no room, and the request goes another way.
  */
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { limits } from '#schemas/limits.ts'
 import type { Clock } from '../clock.ts'
 import type { HttpAnswer } from './answer.ts'
 import { requestLinkProtocol } from './head.ts'
-import { answerPrefixBytes, type FrameListener, FrameReader, FrameWriter, frameKinds } from './link-frames.ts'
+import {
+  answerPrefixBytes,
+  type FrameListener,
+  FrameReader,
+  FrameWriter,
+  frameKinds,
+  frameRoomBytes,
+} from './link-frames.ts'
 
 export interface LinkedCall {
   readonly answered: Promise<HttpAnswer>
@@ -40,8 +47,10 @@ export async function openLink(origin: string, authority: string | undefined, cl
   const { protocol, hostname, port, host } = new URL(origin)
   const isTls = protocol === 'https:'
   const place = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || (isTls ? 443 : 80)) }
+  // An address is no name that is told (RFC 6066, section 3); the certificate is judged by it all the same.
+  const told = isIP(place.host) === 0 ? { servername: place.host } : {}
   const socket = isTls
-    ? connectTls({ ...place, servername: place.host, ...(authority === undefined ? {} : { ca: authority }) })
+    ? connectTls({ ...place, ...told, ...(authority === undefined ? {} : { ca: authority }) })
     : connect(place)
   socket.setNoDelay(true)
   const head = `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: ${requestLinkProtocol}\r\n\r\n`
@@ -116,7 +125,7 @@ export class AskingLink implements FrameListener {
   hasRoom(bytes: number): boolean {
     return (
       !this.#isLeaving &&
-      bytes <= limits.linkRequestBytesMax - 16 &&
+      bytes <= limits.linkRequestBytesMax - frameRoomBytes &&
       this.#waiting.size < limits.linkRequestsMax &&
       this.#socket.writableLength < limits.linkWaitingBytesMax
     )

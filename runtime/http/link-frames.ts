@@ -19,6 +19,8 @@ export type FrameKind = (typeof frameKinds)[keyof typeof frameKinds]
 const lengthBytes = 4
 const prefixBytes = lengthBytes + 1 + 4
 export const answerPrefixBytes = 2 + 4
+/** Of a frame beside heads, headers and bodies, at most. */
+export const frameRoomBytes = 1 + 4 + answerPrefixBytes
 const noBytes = Buffer.alloc(0)
 
 export interface FrameListener {

@@ -162,6 +162,17 @@ describe('requests of a link', () => {
     expect(stream.destroyed).toBe(true)
   })
 
+  test('whose answer is longer than a link takes have none, and end no other', async () => {
+    const { asked, origin } = await start()
+    const link = await linkTo(origin)
+    const [long, other] = [ask(link, 'GET /wait'), ask(link, 'GET /wait')]
+    await expect.poll(() => asked.length).toBe(2)
+    asked[0]?.answer(textAnswer(200, 'x'.repeat(limits.linkAnswerBytesMax)))
+    await expect(long.answered).rejects.toThrow('broke off')
+    asked[1]?.answer(textAnswer(200, 'x'.repeat(limits.linkAnswerBytesMax - 1_000)))
+    expect(textOf(await other.answered)).toHaveLength(limits.linkAnswerBytesMax - 1_000)
+  })
+
   test('are answered by a server that ends, and no more come', async () => {
     const { server, asked, origin } = await start()
     const link = await linkTo(origin)

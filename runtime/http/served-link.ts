@@ -13,7 +13,14 @@ import { limits } from '#schemas/limits.ts'
 import { type HttpAnswer, hasNoBody, textAnswer } from './answer.ts'
 import type { Exchange, ExchangeConnection } from './exchange.ts'
 import { type HttpFault, headTooLarge, isFault, malformedLine, type RequestHead, readHead } from './head.ts'
-import { answerPrefixBytes, type FrameListener, FrameReader, FrameWriter, frameKinds } from './link-frames.ts'
+import {
+  answerPrefixBytes,
+  type FrameListener,
+  FrameReader,
+  FrameWriter,
+  frameKinds,
+  frameRoomBytes,
+} from './link-frames.ts'
 import type { HttpClient } from './request.ts'
 import type { TakenConnection, UpgradableConnection } from './serving.ts'
 import { discardStream } from './streamed-answer.ts'
@@ -128,11 +135,18 @@ export class ServedLink implements TakenConnection, FrameListener, HttpClient {
       this.#writer.send(frameKinds.broken, number)
       return
     }
+    const { status, body: content = noBytes } = answer
     const headers = JSON.stringify(answer.headers ?? {})
+    const headersBytes = Buffer.byteLength(headers)
+    const body = isHead || hasNoBody(status) ? noBytes : content
+    if (headersBytes + Buffer.byteLength(body) > limits.linkAnswerBytesMax - frameRoomBytes) {
+      // It would end the link, with all else that it carries.
+      this.#writer.send(frameKinds.broken, number)
+      return
+    }
     const prefix = Buffer.allocUnsafe(answerPrefixBytes)
-    prefix.writeUInt16BE(answer.status, 0)
-    prefix.writeUInt32BE(Buffer.byteLength(headers), 2)
-    const body = isHead || hasNoBody(answer.status) ? noBytes : answer.body
+    prefix.writeUInt16BE(status, 0)
+    prefix.writeUInt32BE(headersBytes, 2)
     this.#writer.send(frameKinds.answer, number, headers, body, prefix)
   }
 }
