@@ -1,7 +1,7 @@
 import type { IdentityChange } from '#control/store/changes.ts'
 import type { Queries } from '#control/store/database.ts'
 import { isPenstockError } from '#schemas/errors.ts'
-import { identityText } from '#schemas/identity-id.ts'
+import { checkIdentityId, identityText } from '#schemas/identity-id.ts'
 import type { BulkOperation } from './identities.ts'
 import {
   argumentFault,
@@ -78,6 +78,8 @@ export async function insertAll(
 async function runOne(queries: Queries, operation: BulkOperation, nowMs: number): Promise<IdentityChange> {
   const { mode, content, etag } = operation
   const { deviceId, moduleId } = content
+  // A statement that the store refuses would be the end of the whole transaction.
+  checkIdentityId(content)
   const done = (change: IdentityChange['change']): IdentityChange => ({ deviceId, moduleId, change })
   switch (mode) {
     case 'create':

@@ -171,9 +171,14 @@ function parentScopeFrom(value: unknown): string | undefined {
 }
 
 function statusFrom(value: unknown): IdentityStatus {
-  const status = value === undefined || value === null ? 'enabled' : String(value).toLowerCase()
+  const status = nameFrom(value ?? 'enabled')
   if (status !== 'enabled' && status !== 'disabled') throw argumentFault('status must be enabled or disabled')
   return status
+}
+
+/** Of a value whose case is left aside; empty where it is no text. */
+function nameFrom(value: unknown): string {
+  return typeof value === 'string' ? value.toLowerCase() : ''
 }
 
 const kinds: Readonly<Record<string, AuthenticationKind>> = {
@@ -205,7 +210,7 @@ function authenticationFrom(value: unknown): Authentication {
 /** Without a type, thumbprints mean a self-signed certificate, as older clients have it. */
 function kindFrom(value: unknown, anyThumbprint: string | undefined): AuthenticationKind {
   if (value === undefined || value === null) return anyThumbprint ? 'selfSigned' : 'sas'
-  const name = String(value).toLowerCase()
+  const name = nameFrom(value)
   const kind = Object.hasOwn(kinds, name) ? kinds[name] : undefined
   if (!kind) throw argumentFault('authentication.type must be sas, selfSigned, certificateAuthority or none')
   return kind

@@ -21,7 +21,7 @@ export async function exportIdentities(attempt: TransferAttempt): Promise<void> 
   const { run, tools, state, asking } = attempt
   const { target, isWithoutKeys } = state.transfer
   const container = attempt.container('target')
-  const total = (await tools.queries.count(queries.devices)) + (await tools.queries.count(queries.modules))
+  const total = await tools.work.countIdentities()
   let { at, counts } = state
   for (let isLast = false; !isLast; ) {
     if (run.over.aborted) return

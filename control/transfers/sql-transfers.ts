@@ -105,7 +105,8 @@ export class SqlTransfers implements Transfers, TransferWork {
 
   async read(jobId: string): Promise<TransferState | undefined> {
     const [row] = await this.#database.query<StateRow>(
-      `SELECT secrets, position, ${countColumns} FROM penstock.transfers t WHERE job_id = $1 AND secrets IS NOT NULL`,
+      `SELECT secrets, position, ${countColumns} FROM penstock.transfers t JOIN penstock.jobs j ON j.id = t.job_id
+       WHERE j.id = $1 AND secrets IS NOT NULL AND NOT j.is_whole`,
       [jobId],
     )
     return row && { transfer: JSON.parse(row.secrets), at: JSON.parse(row.position), counts: countsFromRow(row) }
@@ -130,6 +131,13 @@ export class SqlTransfers implements Transfers, TransferWork {
       await this.advance(queries, lease, at, counts)
       await changeLeased(queries, lease, 'is_whole = true', 'ended_at IS NULL')
     })
+  }
+
+  async countIdentities(): Promise<number> {
+    const [row] = await this.#database.query<{ count: number }>(
+      'SELECT count(*)::float8 AS count FROM penstock.identities',
+    )
+    return row?.count ?? 0
   }
 
   async sweep(): Promise<void> {

@@ -8,7 +8,7 @@ export interface TransferTools {
   readonly work: TransferWork
   readonly identities: Pick<Identities, 'bulk'>
   readonly updateTwins: UpdateTwins
-  readonly queries: Pick<TwinQueries, 'query' | 'count'>
+  readonly queries: Pick<TwinQueries, 'query'>
   readonly containers: TransferContainers
 }
 

@@ -156,6 +156,10 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
         { id: 'known', ...stale, tags: { a: 1 } },
         { id: 'none', importMode: 'delete' },
         { id: 'x', importMode: 'replace' },
+        { id: 'zero\0', importMode: 'delete' },
+        { id: 'zero\0' },
+        { id: 'x', status: { toString: 1 } },
+        { id: 'x', authentication: { type: { toString: 1 } } },
         { id: 'known', status: 'disabled' },
         { id: 'gone', importMode: 'create' },
         { id: 'gone', importMode: 'delete' },
@@ -169,8 +173,17 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
         { line: 7, deviceId: 'known', errorCode: 412_001 },
         { line: 8, deviceId: 'none', errorCode: 404_001 },
         { line: 9, deviceId: 'x', errorCode: 400_004, operation: 'replace' },
+        { line: 10, errorCode: 400_004, operation: 'delete' },
+        { line: 11, errorCode: 400_004 },
+        { line: 12, errorCode: 400_004, errorStatus: expect.stringMatching(/^status/) },
+        { line: 13, errorCode: 400_004, errorStatus: expect.stringMatching(/^authentication.type/) },
       ])
-      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', done: 5, refused: 6, percent: 100 })
+      expect(await registry.transfers.get(id)).toMatchObject({
+        status: 'completed',
+        done: 5,
+        refused: 10,
+        percent: 100,
+      })
       expect((await twinOf('new')).tags).toEqual({ hall: 1 })
       expect((await twinOf('known')).desired.value).toEqual({ on: true })
       const known = await registry.identities.get({ deviceId: 'known', moduleId: undefined })
@@ -302,6 +315,7 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
       const count = limits.transferPageMax + 3
       const ids = Array.from({ length: count }, (_, index) => `d${String(index).padStart(4, '0')}`)
       await registry.identities.importDevices(ids.map((id) => deviceContent(id)))
+      await registry.identities.create(deviceContent('d0000', { moduleId: 'm' }))
       const { id } = await registry.transfers.create(exported())
       for (const call of ['put 0', 'put 1', 'commit']) {
         const stop = new AbortController()
@@ -313,9 +327,11 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
         await database.query('UPDATE penstock.jobs SET leased_until = now()')
       }
       containers.gate = () => {}
+      // All is done, and nobody said yet that the job is finished.
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'running', percent: 100 })
       await run()
-      expect(linesOf('out/devices.txt').map((line) => line.id)).toEqual(ids)
-      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', done: count })
+      expect(linesOf('out/devices.txt').map((line) => line.id)).toEqual([...ids, 'd0000'])
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', done: count + 1 })
     })
   })
 }

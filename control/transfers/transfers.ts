@@ -94,12 +94,14 @@ export interface TransferState {
 
 /** A transfer that is run. */
 export interface TransferWork {
-  /** `undefined`: it ended, and its secrets are gone. */
+  /** `undefined`: nothing is left to do, or it ended, and its secrets are gone. */
   read(jobId: string): Promise<TransferState | undefined>
   /** Keeps how far it is. @throws JOB_LEASE_LOST where it ended, or is another's */
   advance(queries: Queries | undefined, lease: JobLease, at: TransferPosition, counts: TransferCounts): Promise<void>
   /** The same, where nothing is left to do: the job may be finished. */
   complete(lease: JobLease, at: TransferPosition, counts: TransferCounts): Promise<void>
+  /** All there are, devices and modules. */
+  countIdentities(): Promise<number>
   /** Forgets the secrets of those that ended. */
   sweep(): Promise<void>
 }

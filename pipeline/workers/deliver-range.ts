@@ -55,7 +55,7 @@ export async function deliverRange(
 }
 
 /** What a sink has of a range. Any other answer would be taken for all of it, or for nothing. @throws what `TableSink.stored` throws */
-export async function storedIn(sink: TableSink, range: DeliveryRange): Promise<number> {
+export async function storedIn(sink: Pick<TableSink, 'stored'>, range: DeliveryRange): Promise<number> {
   const stored = await sink.stored(range)
   assert(isCount(stored), `a sink counts what it has stored, and not to ${stored}`)
   return stored

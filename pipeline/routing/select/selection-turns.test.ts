@@ -9,7 +9,7 @@ const longAgoMs = nowMs - limits.routedBehindMs
 function watched() {
   const pauses: (() => void)[] = []
   const looked: string[] = []
-  const turns = new SelectionTurns(() => new Promise((resolve) => pauses.push(resolve)))
+  const turns = new SelectionTurns(() => new Promise((resolve) => pauses.push(resolve)), { nowMs: () => nowMs })
   const take = (enqueuedAtMs: number, name: string, look = async (): Promise<void> => {}, part = '') =>
     turns.take(part, enqueuedAtMs, async () => {
       looked.push(name)
@@ -94,6 +94,14 @@ test('one that waits, for a twin say, keeps those of other parts of the routes f
   expect(looked).toEqual(['newest', 'twin', 'other'])
   found()
   await waiting
+})
+
+test('a record of an edge whose clock is ahead makes nobody fall behind', async () => {
+  const { turns, pauses, take } = watched()
+  await take(nowMs + 3_600_000, 'ahead')
+  turns.came(nowMs + 3_600_000)
+  await take(nowMs, 'newest')
+  expect(pauses).toEqual([])
 })
 
 test('once nobody is ahead none is behind', async () => {

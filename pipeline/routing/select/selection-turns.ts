@@ -9,6 +9,7 @@
  * So together they take one core at most, and an endpoint that keeps up waits for a record of theirs at the longest, however many they have. Endpoints that may have
  * to wait for twins meanwhile have turns of their own.
  */
+import { type Clock, systemClock } from '#runtime/clock.ts'
 import { Permits } from '#runtime/permits.ts'
 import { limits } from '#schemas/limits.ts'
 
@@ -16,17 +17,20 @@ export class SelectionTurns {
   /** By part of the routes: `RouteSet.part`. */
   readonly #behind = new Map<string, Permits>()
   readonly #pause: () => Promise<void>
-  /** Of the newest record that anybody came to. An edge whose clock is ahead makes the others' records old: then all take turns. */
+  readonly #clock: Pick<Clock, 'nowMs'>
+  /** Of the newest record that anybody came to. */
   #newestAtMs = 0
 
   /** @param pause between two records of those behind */
-  constructor(pause: () => Promise<void> = untilIdle) {
+  constructor(pause: () => Promise<void> = untilIdle, clock: Pick<Clock, 'nowMs'> = systemClock) {
     this.#pause = pause
+    this.#clock = clock
   }
 
   /** Somebody came to a record that nobody has to look into. @param enqueuedAtMs of its last message */
   came(enqueuedAtMs: number): void {
-    this.#newestAtMs = Math.max(this.#newestAtMs, enqueuedAtMs)
+    // An edge whose clock was ahead would make all records old, and for long.
+    this.#newestAtMs = Math.max(this.#newestAtMs, Math.min(enqueuedAtMs, this.#clock.nowMs()))
   }
 
   /** Looks into a record in its turn. */

@@ -55,7 +55,11 @@ class AzureTransferContainer implements TransferContainer {
     const reply = await this.#requests.send({ method: 'HEAD', name: blob })
     if (reply.status === 404 && codeOf(reply) !== 'ContainerNotFound') return undefined
     this.#requests.assertTaken(reply)
-    return { bytes: Number(reply.headers['content-length']), etag: String(reply.headers.etag) }
+    const { 'content-length': length, etag } = reply.headers
+    // Taken for an empty one, nothing of it would be imported.
+    if (typeof length !== 'string' || !/^\d+$/.test(length) || typeof etag !== 'string')
+      throw unavailable(`an answer does not say how long ${blob} is, or which version`, 'InternalError')
+    return { bytes: Number(length), etag }
   }
 
   async read(blob: string, { first, last, etag }: BlobRange): Promise<Buffer> {

@@ -49,12 +49,28 @@ export class RoutedSelector implements RangeSelector {
     const index = revision.indexOf(endpoint)
     const selections =
       index < 0 ? [] : await Promise.all(records.map((record) => this.#selectionOf(range, record, revision)))
+    this.#count(range, records, selections, revision)
     const oversized = this.#oversizedIn(selections, revision)
     const messageCount = selections.reduce(
       (sum, selection, place) => sum + selection.countOf(index) - (oversized[place]?.size ?? 0),
       0,
     )
     return new RoutedRange({ ...range, messageCount }, { endpoint, index, revision, records, selections, oversized })
+  }
+
+  /** In the order of the log: after one that is decompressed sooner, those before it would be taken for counted. */
+  #count(
+    { topic, partition }: DeliveryRange,
+    records: readonly LogRecord[],
+    selections: readonly Selection[],
+    revision: RoutingRevision,
+  ): void {
+    const { endpoint, counts } = this.#options
+    const { routeSet } = revision.routesFor(endpoint)
+    for (const [place, selection] of selections.entries()) {
+      const { offset, stamp } = records[place] as LogRecord
+      counts?.count({ topic, partition, offset, stamp }, selection, routeSet)
+    }
   }
 
   /** By record, the messages that enrichments make too large. */
@@ -67,15 +83,10 @@ export class RoutedSelector implements RangeSelector {
   }
 
   #selectionOf({ topic, partition }: DeliveryRange, { offset, stamp, value }: LogRecord, revision: RoutingRevision) {
-    const { endpoint, cache, turns, kind, counts } = this.#options
+    const { endpoint, cache, turns, kind } = this.#options
     const { id, routeSet, selector } = revision.routesFor(endpoint)
-    const key = { topic, partition, offset, stamp, revision: id }
-    const select = async (): Promise<Selection> => {
-      const selection = await selector.select(value, kind)
-      counts?.count(key, selection, routeSet)
-      return selection
-    }
-    return cache.get(key, () => {
+    const select = (): Promise<Selection> => selector.select(value, kind)
+    return cache.get({ topic, partition, offset, stamp, revision: id }, () => {
       if (routeSet.looksAtMessages) return turns.take(routeSet.part, stamp.enqueuedAtMsLast, select)
       turns.came(stamp.enqueuedAtMsLast)
       return select()
