@@ -214,6 +214,28 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
       expect(await registry.identities.credentials([])).toEqual([])
     })
 
+    test('a bulk makes the devices that are new, and replaces those that are there', async () => {
+      const kept = await registry.identities.create(deviceContent('made-kept'))
+      await registry.identities.create(deviceContent('made-stale'))
+      const outcomes = await registry.identities.bulk([
+        { mode: 'createOrUpdate', content: deviceContent('made-new'), etag: undefined },
+        { mode: 'createOrUpdate', content: deviceContent('made-kept', { status: 'disabled' }), etag: undefined },
+        { mode: 'createOrUpdateIfMatchEtag', content: deviceContent('made-stale'), etag: 'stale' },
+        { mode: 'createOrUpdateIfMatchEtag', content: deviceContent('made-too'), etag: 'of another' },
+        { mode: 'create', content: deviceContent('made/bad'), etag: undefined },
+      ])
+      expect(outcomes.map((outcome) => (outcome as { code?: string } | undefined)?.code)).toEqual([
+        undefined,
+        undefined,
+        'REGISTRY_ETAG_STALE',
+        undefined,
+        'REGISTRY_ID_INVALID',
+      ])
+      const get = (deviceId: string) => registry.identities.get({ deviceId, moduleId: undefined })
+      expect(await get('made-kept')).toMatchObject({ status: 'disabled', authentication: kept.authentication })
+      expect([(await get('made-new'))?.status, (await get('made-too'))?.status]).toEqual(['enabled', 'enabled'])
+    })
+
     test('a bulk does each operation in order and says which ones were refused', async () => {
       const kept = await registry.identities.create(deviceContent('bulk-kept'))
       const outcomes = await registry.identities.bulk([

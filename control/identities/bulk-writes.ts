@@ -16,37 +16,39 @@ import { createIdentity, deleteIdentity, lockedIdentity, replaceIdentity } from 
 /** Of one operation what it changed, or why it was refused. */
 export type BulkResult = IdentityChange | Error
 
-/** Runs operations in order within one transaction; those refused leave no trace. Creations of new devices go in one statement. */
+/** Runs operations in order within one transaction; those refused leave no trace. Devices that are new are made in one statement. */
 export async function runBulk(
   queries: Queries,
   operations: readonly BulkOperation[],
   nowMs: number,
 ): Promise<BulkResult[]> {
   if (operations.length === 0) return []
-  if (allCreateDistinctDevices(operations)) return createAll(queries, operations, nowMs)
+  if (allMakeDistinctDevices(operations)) return makeAll(queries, operations, nowMs)
   const results: BulkResult[] = []
-  for (const operation of operations) {
-    try {
-      results.push(await runOne(queries, operation, nowMs))
-    } catch (error) {
-      // Anything but a refusal (the store is gone, say) fails the whole transaction.
-      if (!isPenstockError(error) || error.disposition !== 'reject') throw error
-      results.push(error)
-    }
-  }
+  for (const operation of operations) results.push(await resultOf(queries, operation, nowMs))
   return results
 }
 
-function allCreateDistinctDevices(operations: readonly BulkOperation[]): boolean {
+async function resultOf(queries: Queries, operation: BulkOperation, nowMs: number): Promise<BulkResult> {
+  try {
+    return await runOne(queries, operation, nowMs)
+  } catch (error) {
+    // Anything but a refusal (the store is gone, say) fails the whole transaction.
+    if (!isPenstockError(error) || error.disposition !== 'reject') throw error
+    return error
+  }
+}
+
+function allMakeDistinctDevices(operations: readonly BulkOperation[]): boolean {
   const ids = new Set<string>()
   for (const { mode, content } of operations) {
-    if (mode !== 'create' || content.moduleId !== undefined) return false
+    if (!mode.startsWith('create') || content.moduleId !== undefined) return false
     ids.add(content.deviceId)
   }
   return ids.size === operations.length
 }
 
-async function createAll(queries: Queries, operations: readonly BulkOperation[], nowMs: number): Promise<BulkResult[]> {
+async function makeAll(queries: Queries, operations: readonly BulkOperation[], nowMs: number): Promise<BulkResult[]> {
   const refused = new Map<IdentityContent, Error>()
   const wanted: IdentityContent[] = []
   for (const { content } of operations) {
@@ -59,7 +61,14 @@ async function createAll(queries: Queries, operations: readonly BulkOperation[],
     }
   }
   const created = new Map((await insertAll(queries, wanted, nowMs)).map((change) => [change.deviceId, change]))
-  return operations.map(({ content }) => refused.get(content) ?? created.get(content.deviceId) ?? existsFault(content))
+  const results: BulkResult[] = []
+  for (const operation of operations) {
+    const { mode, content } = operation
+    const isThere = mode === 'create' ? existsFault(content) : undefined
+    const result = refused.get(content) ?? created.get(content.deviceId) ?? isThere
+    results.push(result ?? (await resultOf(queries, operation, nowMs)))
+  }
+  return results
 }
 
 /** Inserts devices that were checked, with keys where they have none; ids that exist are left out. */

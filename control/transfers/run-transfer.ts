@@ -35,7 +35,7 @@ async function attempt(run: JobRun, tools: TransferTools): Promise<void> {
       open.push(container)
       return container
     },
-    asking: (ask) => asking(run, ask),
+    asking: (ask) => asking(run, tools, ask),
   }
   try {
     await (state.transfer.type === 'export' ? exportIdentities(tried) : importIdentities(tried))
@@ -50,9 +50,18 @@ function addressOf({ transfer }: TransferState, of: 'source' | 'target') {
   return address
 }
 
-async function asking<T>({ tools: { clock, logger }, job, over }: JobRun, ask: () => Promise<T>): Promise<T> {
+async function asking<T>(
+  { tools: { clock, logger }, job, over }: JobRun,
+  { work }: TransferTools,
+  ask: () => Promise<T>,
+): Promise<T> {
+  const askAgain = async (failures: number): Promise<T> => {
+    // Nobody waits ten minutes for a container of a job that was cancelled.
+    if (failures > 0) await work.expectRunning(job)
+    return await ask()
+  }
   try {
-    return await retry(ask, {
+    return await retry(askAgain, {
       backOff: containerBackOff,
       clock,
       until: over,
@@ -62,6 +71,6 @@ async function asking<T>({ tools: { clock, logger }, job, over }: JobRun, ask: (
     })
   } catch (error) {
     // Whoever runs the job would try for ever what may pass by itself.
-    throw isPenstockError(error) ? transferFault(error.message, error) : error
+    throw isPenstockError(error) && error.code.startsWith('ENDPOINT_') ? transferFault(error.message, error) : error
   }
 }

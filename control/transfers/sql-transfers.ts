@@ -126,6 +126,14 @@ export class SqlTransfers implements Transfers, TransferWork {
     if (advanced.length === 0) throw leaseLost(jobId)
   }
 
+  async expectRunning({ jobId, token }: JobLease): Promise<void> {
+    const running = await this.#database.query(
+      'SELECT 1 FROM penstock.jobs WHERE id = $1 AND lease = $2 AND ended_at IS NULL',
+      [jobId, token],
+    )
+    if (running.length === 0) throw leaseLost(jobId)
+  }
+
   complete(lease: JobLease, at: TransferPosition, counts: TransferCounts): Promise<void> {
     return this.#database.transaction(async (queries) => {
       await this.advance(queries, lease, at, counts)

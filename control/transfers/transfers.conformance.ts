@@ -295,7 +295,7 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
       await expect(registry.transfers.cancel('none')).rejects.toMatchObject({ code: 'JOB_UNKNOWN' })
     })
 
-    test('a container that does not answer at first is asked again, and what it refuses ends the job', async () => {
+    test('a container that does not answer is asked again, as long as the job goes on, and what it refuses ends the job', async () => {
       let asked = 0
       containers.gate = (call) => {
         if (call === 'commit' && ++asked < 3) throw new PenstockError('ENDPOINT_UNAVAILABLE', 'away')
@@ -303,6 +303,14 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
       const { id } = await registry.transfers.create(exported())
       await run()
       expect([(await registry.transfers.get(id)).status, asked]).toEqual(['completed', 3])
+      const { id: cancelled } = await registry.transfers.create(exported())
+      asked = 0
+      containers.gate = async () => {
+        if (++asked === 2) await registry.transfers.cancel(cancelled)
+        throw new PenstockError('ENDPOINT_UNAVAILABLE', 'away')
+      }
+      await run()
+      expect([(await registry.transfers.get(cancelled)).status, asked]).toEqual(['cancelled', 2])
       containers.gate = () => {
         throw new PenstockError('ENDPOINT_HELD', 'answered 403')
       }

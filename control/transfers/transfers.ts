@@ -98,7 +98,9 @@ export interface TransferWork {
   read(jobId: string): Promise<TransferState | undefined>
   /** Keeps how far it is. @throws JOB_LEASE_LOST where it ended, or is another's */
   advance(queries: Queries | undefined, lease: JobLease, at: TransferPosition, counts: TransferCounts): Promise<void>
-  /** The same, where nothing is left to do: the job may be finished. */
+  /** @throws JOB_LEASE_LOST as `advance` */
+  expectRunning(lease: JobLease): Promise<void>
+  /** The same as `advance`, where nothing is left to do: the job may be finished. */
   complete(lease: JobLease, at: TransferPosition, counts: TransferCounts): Promise<void>
   /** All there are, devices and modules. */
   countIdentities(): Promise<number>

@@ -238,6 +238,8 @@ describe.skipIf(network.skip || java.skip)(`real clients in Java ${network.note}
       disabled: 1,
       stale: failure('IotHubPreconditionFailedException', 412),
       gone: failure('IotHubNotFoundException', 404),
+      export: ['EXPORT', true],
+      import: ['IMPORT', 'http://127.0.0.1:9/account/fleet'],
     })
   })
 

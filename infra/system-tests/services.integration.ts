@@ -78,6 +78,7 @@ const pythonSaid = {
     ...{ exists: 409, later: 'scheduled', cancelled: 'cancelled', unknown: 404 },
     ...{ update: ['completed', 1, 1, 0], call: ['completed', 1, 1, 0] },
     rows: ['deviceJob', [['py', 'completed']]],
+    transfers: ['export', 'cancelled', true, [true]],
   },
   configurations: {
     priorities: [{ a: 'b' }, 8],

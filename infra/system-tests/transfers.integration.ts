@@ -24,7 +24,7 @@ import { metricsTable } from '#schemas/metrics.ts'
 
 const azurite = serverFor('Azurite', azuriteMissing)
 
-describe.skipIf(azurite.skip)(`the hub's own service SDK, with ${azurite.note || 'Azurite'}`, () => {
+describe.skipIf(azurite.skip)(`the hub's own service SDK, with a container of Azurite ${azurite.note}`, () => {
   const folder = mkdtempSync(join(tmpdir(), 'penstock-transfers-'))
   let storage: AzuriteForTests
   let control: Control

@@ -31,6 +31,7 @@ from azure.iot.hub.models import (
     ConfigurationMetrics,
     ConfigurationQueriesTestInput,
     ExportImportDevice,
+    JobProperties,
     JobRequest,
     QuerySpecification,
     Twin,
@@ -283,7 +284,18 @@ def jobs():
     }
     rows = registry.query_iot_hub(QuerySpecification(query="SELECT * FROM devices.jobs WHERE devices.jobs.jobId = 'py-call'"))
     seen["rows"] = [rows.type, [[row.device_id, row.status] for row in rows.items]]
+    seen["transfers"] = transfers(manager)
     return seen
+
+
+def transfers(manager):
+    """An export to a container that nobody serves."""
+    wanted = JobProperties(type="export", output_blob_container_uri="http://127.0.0.1:9/account/fleet?sig=x", exclude_keys_in_export=True)
+    begun = manager.create_import_export_job(wanted)
+    manager.cancel_import_export_job(begun.job_id)
+    ended = manager.get_import_export_job(begun.job_id)
+    listed = manager.get_import_export_jobs()
+    return [begun.type, ended.status, ended.end_time_utc is not None, [each.exclude_keys_in_export for each in listed]]
 
 
 def configurations():
