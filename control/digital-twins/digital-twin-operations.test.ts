@@ -55,6 +55,7 @@ function setUp() {
       parameter: (index: number) => segments.filter((_, at) => at % 2 === 0)[index],
       header: (name: string) => (name === 'if-match' ? ifMatch : ''),
       query: (key: string) => new URLSearchParams(path.split('?')[1]).get(key) ?? undefined,
+      onLeft: () => {},
     } as unknown as HttpRequest
     return operation?.run(request, Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)))
   }

@@ -7,7 +7,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { argumentFault } from '#control/identities/identity.ts'
-import { methodBodyBytesMax, methodRequestFrom, readPayload } from '#control/methods/method-request.ts'
+import { leftOf, methodBodyBytesMax, methodRequestFrom, readPayload } from '#control/methods/method-request.ts'
 import { callFault, type Methods } from '#control/methods/methods.ts'
 import { ifMatchOf } from '#control/rest/addressed.ts'
 import { jsonFrom } from '#control/rest/json-body.ts'
@@ -78,7 +78,7 @@ function commandOperation(methods: Methods, pattern: string, methodOf: (request:
         connectTimeoutInSeconds: numberIn(request, 'connectTimeoutInSeconds'),
         responseTimeoutInSeconds: numberIn(request, 'responseTimeoutInSeconds'),
       })
-      return commandAnswer(await methods.call(idOf(request), call))
+      return commandAnswer(await methods.call(idOf(request), call, leftOf(request, call)))
     },
   }
 }

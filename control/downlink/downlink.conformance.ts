@@ -136,6 +136,31 @@ export function downlinkConformance(name: string, setUp: (finder: EdgeFinder) =>
       await expect.poll(() => two.told.length).toBe(2)
     })
 
+    test('whoever leaves while a device is waited for calls it no more; what was sent stays sent [G-9]', async () => {
+      const one = new FakeEdge()
+      await edges(one)
+      const left = new AbortController()
+      const away = downlink.call(id, method, 60_000, left.signal)
+      await expect.poll(() => finder.waitingCount).toBe(1)
+      left.abort()
+      expect(await away).toEqual({ kind: 'notHere' })
+      expect(finder.waitingCount).toBe(0)
+      one.held.add('d1')
+      expect(await downlink.call(id, method, 60_000, left.signal)).toEqual(answered)
+      // It is here, and listens at last.
+      const leaving = new AbortController()
+      one.outcome = async () =>
+        one.called.length < 4 ? { kind: 'notSubscribed' } : { kind: 'answered', status: 200, payload: 'null' }
+      expect(await downlink.call(id, method, 60_000, leaving.signal)).toEqual(answered)
+      expect(one.called.length).toBe(4)
+      one.outcome = async () => {
+        leaving.abort()
+        return { kind: 'notSubscribed' }
+      }
+      expect(await downlink.call(id, method, 60_000, leaving.signal)).toEqual({ kind: 'notSubscribed' })
+      expect(one.called.length).toBe(5)
+    })
+
     test('an edge that comes later is asked as well', async () => {
       await edges(new FakeEdge())
       const call = downlink.call(id, method, 10_000)

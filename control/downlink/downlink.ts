@@ -10,9 +10,11 @@ export interface Downlink {
   /**
    * Calls a device or module. It is written to at most one connection, at most once.
    * @param connectMs how long to wait until it is connected and listens
+   * @param left aborts once nobody waits for the outcome: a device that was not called by then is not called any more, but for those few
+   * seconds in which an edge waits for it to listen. What was sent stays sent
    * @returns never rejects; `notHere`, `notSubscribed` once `connectMs` are over
    */
-  call(id: IdentityId, call: DeviceCall, connectMs: number): Promise<CallOutcome>
+  call(id: IdentityId, call: DeviceCall, connectMs: number, left?: AbortSignal): Promise<CallOutcome>
   /** Tells the edges that hold these. Best effort: nothing is repeated, and whoever is not connected is not told. Never throws. */
   tell(ids: readonly IdentityId[], notice: Notice): void
 }

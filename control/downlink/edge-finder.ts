@@ -84,16 +84,19 @@ export class EdgeFinder {
     return found
   }
 
-  /** Resolves once it may be found, or after `waitMs`. */
-  async appears(id: IdentityId, waitMs: number): Promise<void> {
+  /** Resolves once it may be found, after `waitMs`, or at once when `left` aborts. */
+  async appears(id: IdentityId, waitMs: number, left?: AbortSignal): Promise<void> {
+    if (left?.aborted) return
     await new Promise<void>((resolve) => {
       const done = (): void => {
         cancel()
+        left?.removeEventListener('abort', done)
         this.#waiting.delete(waiting)
         resolve()
       }
       const waiting: Waiting = { id, resolve: done }
       const cancel = this.#clock.after(waitMs, done)
+      left?.addEventListener('abort', done)
       this.#waiting.add(waiting)
       this.#asking ??= this.#askAgain()
     })

@@ -16,18 +16,23 @@ export class LinkedDownlink implements Downlink {
     this.#clock = clock
   }
 
-  async call(id: IdentityId, call: DeviceCall, connectMs: number): Promise<CallOutcome> {
+  async call(id: IdentityId, call: DeviceCall, connectMs: number, left?: AbortSignal): Promise<CallOutcome> {
     const endMs = this.#clock.monotonicMs() + connectMs
     const leftMs = (): number => Math.max(0, Math.round(endMs - this.#clock.monotonicMs()))
     for (;;) {
       const before = this.#finder.hinted(id)
-      const outcome = await this.#callOnce(id, call, leftMs())
+      // An edge is not told that somebody left. It is asked again and again, while somebody waits.
+      const edgeMs = left === undefined ? leftMs() : Math.min(leftMs(), limits.methodsEdgeWaitMsMax)
+      const outcome = await this.#callOnce(id, call, edgeMs)
+      if (leftMs() === 0 || left?.aborted) return outcome
+      if (outcome.kind === 'notSubscribed' && edgeMs === limits.methodsEdgeWaitMsMax) continue
       // What may have been written is never written again.
-      if (!isElsewhere(outcome) || leftMs() === 0) return outcome
+      if (!isElsewhere(outcome)) return outcome
       // It was announced elsewhere meanwhile: that would not be heard again.
       if (this.#finder.hinted(id) !== before) continue
       if (this.#finder.waitingCount >= limits.methodsWaitingMax) return { kind: 'busy' }
-      await this.#finder.appears(id, leftMs())
+      await this.#finder.appears(id, leftMs(), left)
+      if (left?.aborted) return outcome
     }
   }
 

@@ -11,7 +11,7 @@ import type { HttpAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { CallOutcome } from '#schemas/downlink.ts'
 import { checkIdentityId, type IdentityId } from '#schemas/identity-id.ts'
-import { methodBodyBytesMax, readMethodRequest } from './method-request.ts'
+import { leftOf, methodBodyBytesMax, readMethodRequest } from './method-request.ts'
 import { callFault, callFaults, type Methods } from './methods.ts'
 
 export function methodOperations(methods: Methods): Operation[] {
@@ -37,7 +37,8 @@ export function methodOperations(methods: Methods): Operation[] {
     faultsNumbered: true,
     run: async (request, body) => {
       const id = idOf(request)
-      return answerOf(await methods.call(id, readMethodRequest(body)))
+      const asked = readMethodRequest(body)
+      return answerOf(await methods.call(id, asked, leftOf(request, asked)))
     },
   }))
 }

@@ -1,5 +1,6 @@
 import { argumentFault } from '#control/identities/identity.ts'
 import { isObject, type JsonObject, jsonFrom } from '#control/rest/json-body.ts'
+import type { HttpRequest } from '#runtime/http/request.ts'
 import { isWithinDepth } from '#runtime/json-depth.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
@@ -52,6 +53,14 @@ export function methodRequestFrom(document: JsonObject): MethodRequest {
     call: { kind: 'method', name: nameOf(document.methodName), payload, responseMs: responseSeconds * 1000 },
     connectMs: connectSeconds * 1000,
   }
+}
+
+/** Aborts once the client goes while its device is waited for; `undefined`: it is not waited for. */
+export function leftOf(request: HttpRequest, { connectMs }: MethodRequest): AbortSignal | undefined {
+  if (connectMs === 0) return undefined
+  const left = new AbortController()
+  request.onLeft(() => left.abort())
+  return left.signal
 }
 
 /** It is one level of a topic: what has a meaning there, cannot be printed or is half a character is not allowed. */

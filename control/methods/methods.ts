@@ -15,18 +15,18 @@ export interface MethodRequest {
 }
 
 export interface Methods {
-  /** @returns never rejects but with @throws REGISTRY_DEVICE_UNKNOWN, REGISTRY_MODULE_UNKNOWN, once it turns out not to be connected */
-  call(id: IdentityId, request: MethodRequest): Promise<CallOutcome>
+  /** @param left as of the downlink @returns never rejects but with @throws REGISTRY_DEVICE_UNKNOWN, REGISTRY_MODULE_UNKNOWN, once it turns out not to be connected */
+  call(id: IdentityId, request: MethodRequest, left?: AbortSignal): Promise<CallOutcome>
 }
 
 /** @param identities `undefined`: devices need not be registered */
 export function methodsOver(downlink: Downlink, identities: Pick<Identities, 'get'> | undefined): Methods {
   return {
-    async call(id, { call, connectMs }) {
+    async call(id, { call, connectMs }, left) {
       const outcome = await downlink.call(id, call, 0)
       if (outcome.kind !== 'notHere' && outcome.kind !== 'notSubscribed') return outcome
       if (!(await isKnown(identities, id))) throw unknownFault(id)
-      return connectMs === 0 ? outcome : downlink.call(id, call, connectMs)
+      return connectMs === 0 ? outcome : downlink.call(id, call, connectMs, left)
     },
   }
 }

@@ -44,8 +44,12 @@ export function passedHeaders(request: HttpRequest, authorization: string): Reco
 /** HOT: per call. The head of a request with a body of so many bytes, for UTF-8. */
 export function passedHead(request: HttpRequest, authorization: string, origin: string, bodyBytes: number): string {
   let head = `${request.method} ${targetOf(request)} HTTP/1.1\r\n`
-  for (const [name, value] of passedFields(request, authorization)) head += `${name}: ${value}\r\n`
-  if (request.header('host') === '') head += `host: ${new URL(origin).host}\r\n`
+  let hasHost = false
+  for (const [name, value] of passedFields(request, authorization)) {
+    head += `${name}: ${value}\r\n`
+    hasHost ||= name === 'host'
+  }
+  if (!hasHost) head += `host: ${new URL(origin).host}\r\n`
   return `${head}content-length: ${bodyBytes}\r\n\r\n`
 }
 
