@@ -92,3 +92,17 @@ test('a device that left a hub that is away is taken from it once it is back, wh
   await world.settle()
   expect([...world.hubs[there].devices.keys()]).toEqual(['other'])
 })
+
+test('a device that moves to the same hub by another name stays there', async () => {
+  const { [far]: other } = world.hubs
+  world.hubs[far] = world.hubs[there]
+  try {
+    await process().register('d', { hub: there })
+    await process().register('d', { hub: far })
+    await world.settle()
+    expect(await registration()).toMatchObject({ hub: far, status: 'assigned' })
+    expect([...world.hubs[there].devices.keys()]).toEqual(['d'])
+  } finally {
+    world.hubs[far] = other
+  }
+})

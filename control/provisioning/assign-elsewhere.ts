@@ -21,7 +21,7 @@ import { type Choice, noHub } from './allocation.ts'
 import { type Assignment, deviceIdOf, isOwnedBy, lockIds, type Refusal, registrationOf } from './assign-here.ts'
 import { type AllocationFault, type CustomChoice, customChoice } from './custom-allocation.ts'
 import { idKey } from './enrolment.ts'
-import { credentialsOf, type HubDevices, LinkedDevices } from './hub-devices.ts'
+import { credentialsOf, type HubDevices, LinkedDevices, type SeenDevice } from './hub-devices.ts'
 import type { Known } from './known-enrolments.ts'
 import { placeInLinkedHub } from './linked-placement.ts'
 import type { OutgoingRequests } from './outgoing-requests.ts'
@@ -55,6 +55,8 @@ export interface Wanted {
 interface Leaving {
   readonly devices: HubDevices
   readonly intent: PlacementIntent
+  /** Before it had its new hub, which may be the same by another name. */
+  readonly seen: SeenDevice | undefined
 }
 
 export class AssignElsewhere {
@@ -144,7 +146,7 @@ export class AssignElsewhere {
     const refusal = await this.#give(wanted, hostName, given)
     if (refusal !== undefined) throw refusedFor(refusal)
     if (leaving === undefined) return
-    await settle(this.#parts.database, leaving.intent, leaving.devices).catch((error: unknown) =>
+    await settle(this.#parts.database, leaving.intent, leaving.devices, leaving.seen).catch((error: unknown) =>
       this.#parts.logger.warn('a device that has another hub now is not taken from the one before yet', {
         device: leaving.intent.deviceId,
         hub: known.registration?.hub,
@@ -170,7 +172,11 @@ export class AssignElsewhere {
     })
     const given = [before.credentials, credentialsOf(assignment.authentication)].filter((each) => each !== undefined)
     const credentials = seen === undefined ? given : [seen.credentials]
-    return { devices, intent: { registrationId, hub, deviceId, operationId: assignment.operationId, credentials } }
+    return {
+      devices,
+      seen,
+      intent: { registrationId, hub, deviceId, operationId: assignment.operationId, credentials },
+    }
   }
 
   async #give(wanted: Wanted, hostName: string, assignment: Assignment): Promise<Refusal | undefined> {

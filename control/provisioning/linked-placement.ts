@@ -40,12 +40,12 @@ export async function placeInLinkedHub(placing: Placing): Promise<Refusal | unde
   let credentials = before.credentials
   const intend = async (): Promise<Refusal | undefined> => {
     const intended = [...new Set([...(credentials ?? []), credentialsOf(device.authentication)])]
-    const written = await whileBegun(database, registration, async (queries) => {
+    const overtaken = await whileBegun(database, registration, async (queries) => {
       await putIntent(queries, { ...registration, credentials: intended })
       return undefined
     })
-    if (written === undefined) credentials = intended
-    return written
+    if (overtaken === undefined) credentials = intended
+    return overtaken
   }
   const refusal = await devices.give({ ...device, left: credentials ?? [], intend })
   if (refusal !== undefined) return refusal

@@ -1,5 +1,6 @@
 /** Provisioning as it travels between processes, and to devices. */
 import { randomUUID } from 'node:crypto'
+import { asciiJson } from '#runtime/ascii-json.ts'
 import { aBoolean, aNumber, aText, listOf, oneOf, optional, recordOf } from '#runtime/json-check.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { hubFaultOf } from '#schemas/hub-faults.ts'
@@ -42,11 +43,4 @@ export function answerOf(status: number, document: unknown, retryAfterSeconds?: 
 
 export function refusedAnswer(error: unknown, retryAfterSeconds?: number): ProvisioningAnswer {
   return answerOf(hubFaultOf(error).status, faultDocument(error), retryAfterSeconds)
-}
-
-function asciiJson(value: unknown): string {
-  return JSON.stringify(value).replace(
-    /[\u007f-\uffff]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
 }

@@ -14,18 +14,28 @@ import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { lockIds } from './assign-here.ts'
 import type { DevicesOf } from './deprovision.ts'
-import type { HubDevices } from './hub-devices.ts'
+import type { HubDevices, SeenDevice } from './hub-devices.ts'
 import { deleteIntent, intentsLeft, isIntentHeld, type PlacementIntent, takeIntentOver } from './placement-intents.ts'
 import { lockedRegistrationRow } from './registration-rows.ts'
 
-/** @param devices of the hub that the intent names @throws PROVISIONING_UNREACHABLE, STORE_UNAVAILABLE: the intent stays */
-export async function settle(database: Database, intent: PlacementIntent, devices: HubDevices): Promise<void> {
-  const seen = await devices.seen(intent.deviceId)
+/**
+ * @param devices of the hub that the intent names
+ * @param before as the device was seen there before; left out: as it is now
+ * @throws PROVISIONING_UNREACHABLE, STORE_UNAVAILABLE: the intent stays
+ */
+export async function settle(
+  database: Database,
+  intent: PlacementIntent,
+  devices: HubDevices,
+  before?: SeenDevice,
+): Promise<void> {
+  const seen = before ?? (await devices.seen(intent.deviceId))
   const operationId = await takenOver(database, intent)
   if (operationId === undefined) return
   const isOurs = seen !== undefined && intent.credentials.includes(seen.credentials)
-  // Of one that was changed since it was looked at the intent stays.
-  if (isOurs && !(await devices.remove(intent.deviceId, seen.etag))) return
+  const isGone = !isOurs || (await devices.remove(intent.deviceId, seen.etag))
+  // It was changed since. What was seen long before is somebody else's by now; else it is looked at once more.
+  if (!isGone && before === undefined) return
   await deleteIntent(database, { ...intent, operationId })
 }
 

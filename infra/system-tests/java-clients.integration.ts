@@ -222,7 +222,7 @@ describe.skipIf(network.skip || java.skip)(`real clients in Java ${network.note}
   test('a device uploads files, of which a service is told; one that it gives back comes again', async () => {
     const { uploads: connectionString } = await made(['uploads'])
     const told = clients.run('files', { owner, transport: 'AMQPS_WS', count: 3 })
-    const files = ['a.txt', 'logs/b.txt', "it's a+b & ß.txt"]
+    const files = ['a.txt', 'logs/b.txt', "it's a+b & c.txt"]
     const uploaded = files.map((name) => clients.run('upload', { connectionString, name, text: 'twelve bytes' }))
     expect(await Promise.all(uploaded)).toEqual([201, 201, 201])
     expect(await told).toEqual(Object.fromEntries(files.map((name) => [`uploads/${name}`, 12])))

@@ -7,6 +7,7 @@
 import { blobNameFrom } from '#ingest/device-api/blob-name.ts'
 import type { FileUploads } from '#ingest/device-api/file-uploads.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
+import { asciiJson } from '#runtime/ascii-json.ts'
 import { sleep } from '#runtime/clock.ts'
 import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
@@ -50,9 +51,10 @@ export function routeUploads(
     await uploads.end(deviceOf(request, false).deviceId, id, isSuccess)
     return done
   }
-  add('', async (request, { blobName }) =>
-    jsonAnswer(200, await uploads.begin(deviceOf(request, false).deviceId, blobNameFrom(blobName))),
-  )
+  add('', async (request, { blobName }) => {
+    const place = await uploads.begin(deviceOf(request, false).deviceId, blobNameFrom(blobName))
+    return { ...jsonAnswer(200, place), body: asciiJson(place) }
+  })
   add('/notifications', (request, given) => end(request, given))
   add('/notifications/:id', (request, given) => end(request, given, request.parameter(1)))
 }
