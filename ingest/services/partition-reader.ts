@@ -8,7 +8,7 @@
  * It holds a position and nothing else. Its client settles for itself where it has read to: outcomes are not looked at.
  */
 
-import type { MessageSource, OutgoingLink } from '#ingest/amqp/outgoing-link.ts'
+import type { OutgoingLink } from '#ingest/amqp/outgoing-link.ts'
 import { faultOf } from '#ingest/session/fault.ts'
 import type { EventHub, FoundStart, PartitionRuntime, ShownRecord } from '#pipeline/reading/reading.ts'
 import { indexOf, offsetOf, sequenceOf } from '#pipeline/reading/reading.ts'
@@ -21,6 +21,7 @@ import { limits } from '#schemas/limits.ts'
 import type { EventEncoder, TransferHead } from './event-encoder.ts'
 import type { ReadingTurns } from './reading-turns.ts'
 import { runtimeSection } from './runtime-section.ts'
+import { WaitingSource } from './waiting-source.ts'
 
 export interface PartitionReaderOptions {
   readonly hub: EventHub
@@ -42,7 +43,7 @@ const noSection = Buffer.alloc(0)
 /** All readers scan one slice after the other. */
 const scan = new EnvelopeScan()
 
-export class PartitionReader implements MessageSource {
+export class PartitionReader extends WaitingSource {
   readonly #options: PartitionReaderOptions
   /** Where the next message lies: record, block in it, byte in that, and how many were before it. */
   #offset: number
@@ -54,12 +55,11 @@ export class PartitionReader implements MessageSource {
   /** Of the record as it was shown last; the places are in that. */
   #edition = 0
   #enqueuedAtMsMin: number
-  #isRunning = false
-  #cancelWait: (() => void) | undefined = undefined
   #runtime: PartitionRuntime | undefined = undefined
   #runtimeAtMs = 0
 
   constructor(options: PartitionReaderOptions) {
+    super(options.link)
     this.#options = options
     const { sequence, enqueuedAtMsMin } = options.start
     this.#offset = offsetOf(sequence)
@@ -67,38 +67,21 @@ export class PartitionReader implements MessageSource {
     this.#enqueuedAtMsMin = enqueuedAtMsMin
   }
 
-  wake(): void {
-    // Who waits for a record is called as soon as there is one.
-    if (this.#cancelWait !== undefined) this.#options.link.ranDry()
-    else if (!this.#isRunning) void this.#run()
-  }
-
-  end(): void {
-    this.#cancelWait?.()
-    this.#cancelWait = undefined
-  }
-
-  /** Never rejects. */
-  async #run(): Promise<void> {
+  protected async send(): Promise<void> {
     const { link, turns } = this.#options
-    this.#isRunning = true
     try {
       while (link.room > 0) {
         await turns.next()
-        if (link.room === 0) break
+        if (link.room === 0) return
         const found = this.#record()
         const record = found instanceof Promise ? await found : found
-        if (record === undefined) {
-          this.#waitForRecord()
-          break
-        }
+        if (record === undefined) return this.#waitForRecord()
         await this.#refreshRuntime()
         this.#slice(record)
       }
     } catch (error) {
       this.#failed(error)
     }
-    this.#isRunning = false
   }
 
   #record(): ShownRecord | undefined | Promise<ShownRecord | undefined> {
@@ -108,15 +91,8 @@ export class PartitionReader implements MessageSource {
 
   #waitForRecord(): void {
     const { hub, partition, link } = this.#options
-    if (!link.isOpen) return
-    assert(this.#cancelWait === undefined, 'a reader waits for one record: of two waits one would never end')
-    this.#cancelWait = hub.onRecord(partition, this.#offset, () => this.#goOn())
+    this.waitFor((goOn) => hub.onRecord(partition, this.#offset, goOn))
     link.ranDry()
-  }
-
-  #goOn(): void {
-    this.#cancelWait = undefined
-    this.wake()
   }
 
   #failed(error: unknown): void {
@@ -132,7 +108,7 @@ export class PartitionReader implements MessageSource {
       return
     }
     logger.warn('a reader cannot read on yet', { hub: hub.name, partition, error })
-    if (link.isOpen) this.#cancelWait = clock.after(limits.readingRetryMs, () => this.#goOn())
+    this.waitFor((goOn) => clock.after(limits.readingRetryMs, goOn))
   }
 
   /** HOT: per message. */

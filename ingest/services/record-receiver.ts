@@ -7,7 +7,7 @@
  * A lock that is over was the receiver's to keep: it is not told, and the records come again.
  */
 import { randomBytes } from 'node:crypto'
-import type { MessageSource, OutgoingLink, SendOutcome } from '#ingest/amqp/outgoing-link.ts'
+import type { OutgoingLink, SendOutcome } from '#ingest/amqp/outgoing-link.ts'
 import { faultOf } from '#ingest/session/fault.ts'
 import { writeMessage } from '#runtime/amqp/message.ts'
 import { symbol } from '#runtime/amqp/write-values.ts'
@@ -15,6 +15,7 @@ import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import { limits } from '#schemas/limits.ts'
 import { refusalIn, type ServiceAnswer, type ServiceRequest } from './service-requests.ts'
+import { WaitingSource } from './waiting-source.ts'
 
 /** Asks the service API for the service at the other end. */
 export type AskForRecords = (request: Pick<ServiceRequest, 'method' | 'path'>) => Promise<ServiceAnswer>
@@ -27,32 +28,18 @@ export interface RecordReceiverOptions {
   readonly clock: Clock
 }
 
-export class RecordReceiver implements MessageSource {
+export class RecordReceiver extends WaitingSource {
   readonly #options: RecordReceiverOptions
   #underWay = 0
-  #isAsking = false
-  #cancelWait: (() => void) | undefined = undefined
 
   constructor(options: RecordReceiverOptions) {
+    super(options.link)
     this.#options = options
   }
 
-  wake(): void {
-    if (this.#cancelWait !== undefined) this.#options.link.ranDry()
-    else if (!this.#isAsking) void this.#run()
-  }
-
-  end(): void {
-    this.#cancelWait?.()
-    this.#cancelWait = undefined
-  }
-
-  /** Never rejects. */
-  async #run(): Promise<void> {
+  protected async send(): Promise<void> {
     const { link } = this.#options
-    this.#isAsking = true
     while (link.room > 0 && this.#underWay < limits.amqpRecordsUnderWayMax) if (!(await this.#next())) break
-    this.#isAsking = false
   }
 
   /** @returns false if there is nothing more for now */
@@ -75,11 +62,7 @@ export class RecordReceiver implements MessageSource {
 
   #wait(ms: number): false {
     const { link, clock } = this.#options
-    if (!link.isOpen) return false
-    this.#cancelWait = clock.after(ms, () => {
-      this.#cancelWait = undefined
-      this.wake()
-    })
+    this.waitFor((goOn) => clock.after(ms, goOn))
     link.ranDry()
     return false
   }

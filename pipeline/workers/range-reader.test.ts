@@ -121,3 +121,15 @@ test('a range holds no more batches than asked for', async () => {
   expect(cut?.kind === 'range' && cut.records.length).toBe(2)
   end()
 })
+
+test('what waited for a reader as long as it may is the first range at once; what comes behind it waits for its turn', async () => {
+  const { reader, time, end } = await readerOf(250, [oneMessage, oneMessage])
+  time.nowMs += 249
+  expect(reader.due(100)).toBeUndefined()
+  time.nowMs += 1
+  expect(reader.due(100)).toMatchObject({ kind: 'range' })
+  reader.take(0)
+  reader.settle(0)
+  expect(reader.due(100)).toBeUndefined()
+  end()
+})

@@ -58,6 +58,7 @@ export class RangeReader {
   /** Part of `#queueBytes` that an insert holds; it does not count as read ahead. */
   #takenBytes = 0
   #nextOffset: number
+  #hasTaken = false
   #failure: unknown
   #failed = false
   readonly #change = new Change()
@@ -136,6 +137,7 @@ export class RangeReader {
 
   /** Says that everything up to `last` is being inserted, so that reading ahead goes on beside it. */
   take(last: number): void {
+    this.#hasTaken = true
     this.#takenBytes = 0
     for (const { record } of this.#queue) {
       if (record.offset > last) break
@@ -167,9 +169,13 @@ export class RangeReader {
     return this.#options.readBytesMax - (this.#queueBytes - this.#takenBytes)
   }
 
-  /** How long `head` still waits for others: until the first turn after it was read. */
-  #delayLeftMs({ readMonotonicMs }: ReadRecord): number {
+  /**
+   * How long `head` still waits for others: until the first turn after it was read. What waited for a reader as long as that, while the partition was handed over, waits
+   * no more.
+   */
+  #delayLeftMs({ record, readMonotonicMs }: ReadRecord): number {
     const { assignment, clock, insertDelayMs } = this.#options
+    if (!this.#hasTaken && clock.nowMs() - record.stamp.enqueuedAtMsLast >= insertDelayMs) return 0
     const turnMs = turnOf(assignment.partition) * insertDelayMs
     const sinceTurnMs = (readMonotonicMs + insertDelayMs - turnMs) % insertDelayMs
     return insertDelayMs - sinceTurnMs - (clock.monotonicMs() - readMonotonicMs)

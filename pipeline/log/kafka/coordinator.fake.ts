@@ -31,6 +31,8 @@ export interface TakenCommit {
 export class FakeCoordinator {
   readonly topic = 't'
   generation = 0
+  /** Who joins without a name is given one, and joins again under it. */
+  readonly #namesFirst: boolean
   /** Requests in the order in which they were begun, by kind and name of the member. */
   readonly begun: string[] = []
   readonly commits: TakenCommit[] = []
@@ -42,6 +44,10 @@ export class FakeCoordinator {
   #leaderId = ''
   #named = 0
   #onBegun: () => void = () => {}
+
+  constructor({ namesFirst = false } = {}) {
+    this.#namesFirst = namesFirst
+  }
 
   get members(): readonly string[] {
     return [...this.#members.keys()]
@@ -111,8 +117,9 @@ export class FakeCoordinator {
     this.#divide()
   }
 
-  #join({ memberId: told, groupProtocols }: Request<'joinGroup'>): Promise<Joined> {
+  async #join({ memberId: told, groupProtocols }: Request<'joinGroup'>): Promise<Joined> {
     const memberId = told === '' ? this.#nameNew() : told
+    if (told === '' && this.#namesFirst) throw Object.assign(fault('MEMBER_ID_REQUIRED'), { memberId })
     const member = this.#memberOf(memberId)
     member.metadata = groupProtocols[0]?.metadata ?? Buffer.alloc(0)
     const joining = waiter<Joined>()

@@ -126,6 +126,16 @@ it('a member that is closed while it waits for others to join leaves at once, an
   expect(coordinator.members).toEqual([silent])
 })
 
+it('a member that is closed in its first join leaves under the name it was given, and waits for no member that is gone', async () => {
+  const coordinator = new FakeCoordinator({ namesFirst: true })
+  const gone = coordinator.addSilent()
+  const first = join(coordinator)
+  await coordinator.untilBegun('join', 2)
+  await first.member.close()
+  expect(coordinator.members).toEqual([gone])
+  expect(first.given).toEqual([])
+})
+
 it('a member that is closed before it has its name leaves as soon as it has', async () => {
   const coordinator = new FakeCoordinator()
   const silent = coordinator.addSilent()

@@ -18,6 +18,7 @@
  */
 import { answersOf, offsetFrom } from '#pipeline/kafka/answers.ts'
 import { faultType, type KafkaBroker, type KafkaCluster, kafkaBackOff, pauseAfter } from '#pipeline/kafka/client.ts'
+import { joinGroup } from '#pipeline/kafka/join-group.ts'
 import { assert } from '#runtime/assert.ts'
 import { Change } from '#runtime/change.ts'
 import { systemClock } from '#runtime/clock.ts'
@@ -43,8 +44,8 @@ export interface KafkaMemberOptions {
   readonly onAssigned: (assignment: Assignment) => void
 }
 
-/** Longest pause between heartbeats, by which a member learns of a rebalance. */
-const heartbeatMsMax = 500
+/** Longest pause between heartbeats: by these alone a member learns that others come or leave, and until then their partitions stand still. */
+const heartbeatMsMax = 200
 
 /** Of a member that holds nothing. */
 const noGeneration = -1
@@ -174,13 +175,14 @@ export class KafkaMember implements GroupMember {
 
   async #join(broker: KafkaBroker): Promise<{ generationId: number; partitions: readonly number[] }> {
     const { group, topic, partitionCount, sessionMs } = this.#options
-    const joined = await broker.joinGroup({
+    const request = {
       groupId: group,
       sessionTimeout: sessionMs,
       rebalanceTimeout: sessionMs,
       memberId: this.#memberId,
       groupProtocols: [{ name: protocolName, metadata: metadataOf(topic, this.#owned) }],
-    })
+    }
+    const joined = await joinGroup(broker, request, (memberId) => this.#named(memberId))
     this.#memberId = joined.memberId
     const { generationId, memberId, leaderId, members } = joined
     assert(memberId !== '', 'a member that joined has a name')
@@ -195,6 +197,12 @@ export class KafkaMember implements GroupMember {
     for (const partition of partitions) assertPartition(partition, partitionCount())
     assert(new Set(partitions).size === partitions.length, 'a member is assigned each partition once')
     return { generationId, partitions }
+  }
+
+  /** The join that waits for the others is under this name, so that who closes meanwhile leaves under it and waits for nobody. */
+  #named(memberId: string): void {
+    this.#memberId = memberId
+    if (this.#closed) throw new PenstockError('LOG_CLOSED', 'the member was closed before it joined')
   }
 
   /** Goes on with what this member had in the generation before, and gives up the rest. @returns what is new to it */
@@ -303,12 +311,14 @@ export class KafkaMember implements GroupMember {
   async #commit({ partition, position, revoked, assertHeld }: Commit): Promise<void> {
     const untilMs = performance.now() + this.#options.sessionMs
     let sentUnder: number | undefined
+    let sentAs = ''
     const attempt = async (): Promise<void> => {
       sentUnder = undefined
       while (this.#isDividing && !revoked.aborted) await this.#divided.wait(systemClock, revoked)
       const broker = await this.#coordinatorNow()
       assertHeld()
       sentUnder = this.#generation
+      sentAs = this.#memberId
       await this.#send(broker, partition, position)
     }
     const isUnanswered = (error: unknown): boolean => sentUnder !== undefined && !isAnswer(error)
@@ -333,7 +343,7 @@ export class KafkaMember implements GroupMember {
       const mayLand = isUnanswered(error) && this.#generation <= (sentUnder ?? noGeneration)
       if (!mayLand && !revoked.aborted && !staleFaults.has(type))
         throw new PenstockError('LOG_UNAVAILABLE', `Kafka does not take a position: ${type}`, { cause: error })
-      if (mayLand || !revoked.aborted) this.#fallOut(type, mayLand)
+      if (mayLand || !revoked.aborted) this.#fallOut(type, mayLand && sentAs === this.#memberId)
       throw new PenstockError(
         'LOG_GENERATION_STALE',
         `Kafka did not take a commit to partition ${partition}: ${type}`,
@@ -365,7 +375,7 @@ export class KafkaMember implements GroupMember {
     this.#wake()
   }
 
-  /** A commit showed that the group has moved on, or that it must. */
+  /** A commit showed that the group has moved on, or that it must. @param unanswered its outcome is not known, and the member still the one that sent it */
   #fallOut(type: string, unanswered: boolean): void {
     if (type === 'UNKNOWN_MEMBER_ID') this.#memberId = ''
     else if (unanswered) this.#abandon()

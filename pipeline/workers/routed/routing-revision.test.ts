@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
+import { FakeTwins } from '#pipeline/routing/select/batches-fixture.ts'
 import { BlockReader } from '#pipeline/routing/select/block-reader.ts'
+import { SenderTwins } from '#pipeline/routing/select/sender-twins.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { batchFromMessages, envelopeBytes } from '#schemas/batch.ts'
@@ -45,7 +47,10 @@ const record = batchFromMessages(
 
 function opened(document: Partial<RoutingDocument>) {
   const reader = new WatchedReader()
-  const options = { hubName: 'h', reader, interpreted: false }
+  const away = new FakeTwins()
+  away.isAway = true
+  const twins = new SenderTwins({ reader: away, clock: virtualClock(1_000_000), ageMsMax: 60_000 })
+  const options = { hubName: 'h', reader, interpreted: false, twins }
   const revision = new RoutingRevision(1, { ...emptyRouting, ...document }, options)
   const counts = new RouteCounts({ logger: silentLogger, clock: virtualClock(1_000_000), interpreted: false })
   /** How many messages of the record go to the endpoint, and whether it had to be decompressed. */
@@ -98,6 +103,20 @@ test('an endpoint of the fallback is decided with the routes before it', async (
   })
   expect(await selected('rest')).toEqual({ count: 1, isRead: true })
   expect(matched()).toEqual({ high: 1, $fallback: 1 })
+})
+
+test('a route that asks for twins, to an endpoint that gets everything anyway, is asked for nobody [G-10]', async () => {
+  const { selected, matched } = opened({
+    routes: [
+      route('all', 'true', 'whole'),
+      route('site', "$twin.tags.site = 'x'", 'whole'),
+      route('high', "level = 'high'", 'some'),
+    ],
+    endpoints: ['whole', 'some'].map((name) => endpoint(name)),
+  })
+  expect(await selected('whole')).toEqual({ count: 2, isRead: false })
+  expect(await selected('some')).toEqual({ count: 1, isRead: true })
+  expect(matched()).toEqual({ all: 2, high: 1 })
 })
 
 test('an endpoint that is disabled does not count for the others', async () => {

@@ -78,7 +78,8 @@ export class RoutingRevision {
     const asking = askingTwins(rest, all)
     const waiting = new Set([...stamped, ...asking.endpointNames])
     const apart = new Set(enabled.filter((name) => !waiting.has(name) && !unseen.has(name)))
-    if (waiting.size > 0 && apart.size > 0) ask('apart', apart, routesApart(rest, asking, waiting))
+    const asksTwins = waiting.size + asking.routes.size > 0
+    if (asksTwins && apart.size > 0) ask('apart', apart, routesApart(rest, asking, waiting))
     this.#whole = ask('', waiting, rest)
     this.#asked = asked
   }
