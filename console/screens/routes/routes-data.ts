@@ -157,3 +157,15 @@ export async function verdictOf(
     steps: answer.explanation?.steps ?? [],
   }
 }
+
+export function documentText({ whole }: Pick<Routing, 'whole'>): string {
+  return JSON.stringify(whole, undefined, 2)
+}
+
+/**
+ * What an editor shows of the document once it is in force.
+ * @param saved the text that was put in force: what was typed since is kept; `undefined`: nothing is
+ */
+export function textInForce(typed: string, saved: string | undefined, routing: Pick<Routing, 'whole'>): string {
+  return saved === undefined || typed === saved ? documentText(routing) : typed
+}
