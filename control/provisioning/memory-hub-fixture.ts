@@ -51,17 +51,16 @@ export class MemoryHub {
 }
 
 /** Requests to these hubs, by their host names. @param step called around each */
-export function outgoingTo(
-  hubs: Readonly<Record<string, MemoryHub>>,
-  step: <T>(work: () => T | Promise<T>, isRead: boolean) => Promise<T>,
+export function outgoingTo<Name extends string>(
+  hubs: Readonly<Record<Name, MemoryHub>>,
+  step: <T>(work: () => T | Promise<T>, isRead: boolean, hub: Name) => Promise<T>,
 ): OutgoingRequests {
   const outgoing = new OutgoingRequests({ ownPorts: [], allowed: [] })
-  outgoing.send = (request) =>
-    step(() => {
-      const hub = hubs[request.url.host]
-      if (hub === undefined) throw unreachable()
-      return hub.ask(request)
-    }, request.method === 'GET')
+  outgoing.send = (request) => {
+    // No other host is named to it.
+    const name = request.url.host as Name
+    return step(() => hubs[name].ask(request), request.method === 'GET', name)
+  }
   return outgoing
 }
 

@@ -1,6 +1,6 @@
 /** For tests: processes that give devices to hubs over one store, and end or stand still between any two of their steps. */
 import { type Registry, registryOver } from '#control/open-registry.ts'
-import type { Database } from '#control/store/database.ts'
+import type { Database, SqlRow } from '#control/store/database.ts'
 import { openDatabase } from '#control/store/open-database.ts'
 import type { TwinPatch } from '#control/twins/twins.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
@@ -19,6 +19,9 @@ export const here = 'here.test'
 export const there = 'there.test'
 export const far = 'far.test'
 const group = 'line'
+const keptTables = ['registrations', 'placement_intents', 'identities', 'twins'] as const
+const linkedHubs = [there, far].map((hostName) => ({ hostName, policyName: 'p', key: 'a2V5', weight: 1 }))
+type LinkedHubName = typeof there | typeof far
 
 /** Steps of a process: its requests to the store and to hubs. */
 export class Steps {
@@ -26,6 +29,8 @@ export class Steps {
   count = 0
   /** Those before which something was changed: where a process is killed anywhere else, it leaves the same. */
   readonly behindChanges: number[] = []
+  /** Those that ask a linked hub: where it is out of reach from any other step on, that is as from the next of these. */
+  readonly atHubs: { readonly hub: LinkedHubName; readonly step: number }[] = []
   readonly #stopAt: number
   readonly #stop: (() => Promise<void>) | undefined
 
@@ -40,6 +45,11 @@ export class Steps {
     if (!isRead) this.behindChanges.push(this.count + 1)
     return await work()
   }
+
+  readonly takeAtHub = <T>(work: () => T | Promise<T>, isRead: boolean, hub: LinkedHubName): Promise<T> => {
+    this.atHubs.push({ hub, step: this.count + 1 })
+    return this.take(work, isRead)
+  }
 }
 
 /** What a device is to get. */
@@ -50,6 +60,12 @@ export interface Move {
   readonly deviceId?: string | undefined
   readonly migrates?: boolean
   readonly initialTwin?: TwinPatch
+}
+
+/** Rows of the store as JSON, and what linked hubs have. */
+interface Kept {
+  readonly rows: Readonly<Record<(typeof keptTables)[number], unknown>>
+  readonly devices: readonly (readonly [hub: MemoryHub, devices: MemoryHub['devices']])[]
 }
 
 export class PlacementWorld {
@@ -63,8 +79,7 @@ export class PlacementWorld {
     const options = { postgresUrl: undefined, dataDir: undefined, connectionsMax: 4, logger: silentLogger }
     const database = await openDatabase(options)
     const registry = await registryOver(database, systemClock, silentLogger)
-    for (const hostName of [there, far])
-      await registry.linkedHubs.put({ hostName, policyName: 'p', key: 'a2V5', weight: 1 })
+    for (const hub of linkedHubs) await registry.linkedHubs.put(hub)
     return new PlacementWorld(database, registry)
   }
 
@@ -94,6 +109,29 @@ export class PlacementWorld {
     )
   }
 
+  /** All devices as they are, for `restore`. */
+  async kept(): Promise<Kept> {
+    const [rows] = await this.database.query<Kept['rows'] & SqlRow>(
+      `SELECT ${keptTables.map((name) => `(SELECT json_agg(t) FROM penstock.${name} t) AS ${name}`)}`,
+    )
+    if (rows === undefined) throw new Error('nothing was selected')
+    return { rows, devices: Object.values(this.hubs).map((hub) => [hub, new Map(hub.devices)] as const) }
+  }
+
+  /** As after `clear`, but with these devices. */
+  async restore({ rows, devices }: Kept): Promise<void> {
+    await this.clear()
+    const inserts = keptTables.map(
+      (name, index) =>
+        `i${index} AS (INSERT INTO penstock.${name} SELECT * FROM json_populate_recordset(NULL::penstock.${name}, $${index + 1}))`,
+    )
+    await this.database.query(
+      `WITH ${inserts} SELECT`,
+      keptTables.map((name) => JSON.stringify(rows[name] ?? [])),
+    )
+    for (const [hub, theirs] of devices) for (const [id, device] of theirs) hub.devices.set(id, device)
+  }
+
   async disenrol(): Promise<void> {
     if (this.#isEnrolled) await this.registry.enrolments.delete('group', group, undefined)
     this.#isEnrolled = false
@@ -106,9 +144,12 @@ export class PlacementWorld {
 
   /** As long after that nothing is under way any more. */
   async settle(): Promise<void> {
-    await this.database.query(`UPDATE penstock.placement_intents SET since = since - interval '1 hour'`)
+    const left = await this.database.query<{ hub: string }>(
+      `UPDATE penstock.placement_intents SET since = since - interval '1 hour' RETURNING hub`,
+    )
+    if (left.length === 0) return
     const { devicesOf } = this.process(new Steps())
-    await settleLeft(this.database, [here, there, far], devicesOf, silentLogger)
+    await settleLeft(this.database, new Set(left.map(({ hub }) => hub)), devicesOf, silentLogger)
   }
 
   /** Each device, the hubs that have it, and what its registration says. */
@@ -121,15 +162,15 @@ export class PlacementWorld {
       found.set(deviceId, entry)
       return entry
     }
-    for (const { device_id: id } of await this.database.query<{ device_id: string }>(
-      'SELECT device_id FROM penstock.identities',
-    ))
-      of(id).hubs.push(here)
-    for (const [name, { devices }] of Object.entries(this.hubs)) for (const id of devices.keys()) of(id).hubs.push(name)
-    const rows = await this.database.query<{ device_id: string; hub: string }>(
-      'SELECT device_id, hub FROM penstock.registrations WHERE hub IS NOT NULL',
+    const rows = await this.database.query<{ device_id: string; hub: string | null }>(
+      `SELECT device_id, NULL AS hub FROM penstock.identities
+       UNION ALL SELECT device_id, hub FROM penstock.registrations WHERE hub IS NOT NULL`,
     )
-    for (const { device_id: id, hub } of rows) of(id).said.push(hub)
+    for (const { device_id: id, hub } of rows) {
+      if (hub === null) of(id).hubs.push(here)
+      else of(id).said.push(hub)
+    }
+    for (const [name, { devices }] of Object.entries(this.hubs)) for (const id of devices.keys()) of(id).hubs.push(name)
     return [...found.values()]
   }
 }
@@ -144,7 +185,7 @@ export class PlacementProcess {
   readonly #registrations: SqlRegistrations
   readonly devicesOf: (hostName: string) => Promise<HubDevices | undefined>
 
-  constructor(world: PlacementWorld, { take }: Steps, logger: Logger) {
+  constructor(world: PlacementWorld, { take, takeAtHub }: Steps, logger: Logger) {
     this.#world = world
     const { database, registry, hubs } = world
     this.#database = {
@@ -154,7 +195,7 @@ export class PlacementProcess {
       close: () => database.close(),
     }
     this.#registrations = new SqlRegistrations(this.#database)
-    const outgoing = outgoingTo(hubs, take)
+    const outgoing = outgoingTo(hubs, takeAtHub)
     const devices = new OwnDevices(registry.identities, registry.twins)
     const own: HubDevices = {
       twinOf: (id) => take(() => devices.twinOf(id), true),
@@ -203,12 +244,11 @@ export class PlacementProcess {
     registrationId: string,
     { hub, key = 1, deviceId, migrates = true, initialTwin }: Move,
   ): Promise<Wanted> {
-    const { enrolments, registrations, linkedHubs } = this.#world.registry
+    const { enrolments, registrations } = this.#world.registry
     const enrolment = await enrolments.get('group', group)
     const reprovisioning = { updateHubAssignment: true, migrateDeviceData: migrates }
     const secret = Buffer.alloc(32, key).toString('base64')
     const sas = { kind: 'sas', primaryKey: secret, secondaryKey: secret } as const
-    const all = await linkedHubs.all()
     return {
       assignment: {
         enrolment: { ...(enrolment ?? { kind: 'group', id: group }), deviceId, reprovisioning, initialTwin } as never,
@@ -219,8 +259,8 @@ export class PlacementProcess {
       },
       known: {
         ...{ revision: 0, groups: [], individual: undefined },
-        hubs: all,
-        linkedHubs: all,
+        hubs: linkedHubs,
+        linkedHubs,
         registration: await registrations.get(registrationId),
       },
       payload: undefined,
