@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
 import { far, here, PlacementWorld, Steps, there } from './placement-fixture.ts'
+import { putIntent } from './placement-intents.ts'
 
 let world: PlacementWorld
 beforeAll(async () => {
@@ -12,6 +13,17 @@ afterAll(() => world.close())
 
 const process = (steps = new Steps()) => world.process(steps)
 const registration = () => world.registry.registrations.get('d')
+
+/** Resolves once a process ended before its step number `last`. */
+function killed(act: (dying: Steps) => Promise<void>, last: number): Promise<void> {
+  return new Promise((resolve) => {
+    const dying = new Steps(last, () => {
+      resolve()
+      return new Promise(() => {})
+    })
+    void act(dying)
+  })
+}
 
 test('a registration that another process wrote since it was looked up is not begun, and keeps its hub', async () => {
   await process().register('d', { hub: here })
@@ -48,13 +60,7 @@ test('a device that was left without its first twin has it once it registers aga
   await process(steps).register('d', move)
   for (let last = 1; last <= steps.count; last++) {
     await world.clear()
-    await new Promise<void>((killed) => {
-      const dying = new Steps(last, () => {
-        killed()
-        return new Promise(() => {})
-      })
-      void process(dying).register('d', move)
-    })
+    await killed((dying) => process(dying).register('d', move), last)
     await process().register('d', move)
     expect(world.hubs[there].devices.get('d')?.twin, `killed before step ${last}`).toMatchObject({
       tags: { hall: 'a' },
@@ -102,7 +108,24 @@ test('a device that moves to the same hub by another name stays there', async ()
     await world.settle()
     expect(await registration()).toMatchObject({ hub: far, status: 'assigned' })
     expect([...world.hubs[there].devices.keys()]).toEqual(['d'])
+    await process().register('d', { hub: there })
+    const counted = new Steps()
+    await process(counted).register('d', { hub: far })
+    for (let last = 1; last <= counted.count; last++) {
+      await world.clear()
+      await process().register('d', { hub: there })
+      await killed((steps) => process(steps).register('d', { hub: far }), last)
+      await world.settle()
+      expect([...world.hubs[there].devices.keys()], `killed before step ${last}`).toEqual(['d'])
+    }
   } finally {
     world.hubs[far] = other
   }
+})
+
+test('an intent for a hub that was unlinked when it was written does not stay', async () => {
+  const intent = { registrationId: 'd', hub: 'gone.test', deviceId: 'd', operationId: 'o', credentials: [] }
+  await putIntent(world.database, intent)
+  await world.settle()
+  expect(await world.database.query('SELECT hub FROM penstock.placement_intents')).toEqual([])
 })

@@ -175,7 +175,7 @@ export class AssignElsewhere {
     return {
       devices,
       seen,
-      intent: { registrationId, hub, deviceId, operationId: assignment.operationId, credentials },
+      intent: { registrationId, hub, deviceId, operationId: assignment.operationId, credentials, seenEtag: seen?.etag },
     }
   }
 

@@ -144,12 +144,12 @@ export class PlacementWorld {
 
   /** As long after that nothing is under way any more. */
   async settle(): Promise<void> {
-    const left = await this.database.query<{ hub: string }>(
+    const left = await this.database.query(
       `UPDATE penstock.placement_intents SET since = since - interval '1 hour' RETURNING hub`,
     )
     if (left.length === 0) return
     const { devicesOf } = this.process(new Steps())
-    await settleLeft(this.database, new Set(left.map(({ hub }) => hub)), devicesOf, silentLogger)
+    await settleLeft(this.database, [here, there, far], devicesOf, silentLogger)
   }
 
   /** Each device, the hubs that have it, and what its registration says. */

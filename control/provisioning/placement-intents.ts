@@ -21,6 +21,8 @@ export interface PlacementIntent extends Place {
   readonly operationId: string
   /** By which the device there is told from one that others made: see `credentialsOf`. */
   readonly credentials: readonly string[]
+  /** Of the device before it got another hub, which may be the same by another name: it is written anew there. Left out: not known. */
+  readonly seenEtag?: string | undefined
 }
 
 interface IntentRow extends SqlRow {
@@ -29,25 +31,26 @@ interface IntentRow extends SqlRow {
   readonly device_id: string
   readonly operation_id: string
   readonly credentials: string
+  readonly seen_etag: string | null
 }
 
-const columns = 'id, hub, device_id, operation_id, credentials'
+const columns = 'id, hub, device_id, operation_id, credentials, seen_etag'
 const ofPlace = 'id = $1 AND hub = $2 AND device_id = $3'
 
 /** A new one, or in the place of the one there is. */
 export async function putIntent(queries: Queries, intent: PlacementIntent): Promise<void> {
   await queries.query(
-    `INSERT INTO penstock.placement_intents (${columns}, since) VALUES ($1, $2, $3, $4, $5, now())
-     ON CONFLICT (id, hub, device_id) DO UPDATE SET operation_id = $4, credentials = $5, since = now()`,
-    [...keyOf(intent), intent.operationId, JSON.stringify(intent.credentials)],
+    `INSERT INTO penstock.placement_intents (${columns}, since) VALUES ($1, $2, $3, $4, $5, $6, now())
+     ON CONFLICT (id, hub, device_id) DO UPDATE SET operation_id = $4, credentials = $5, seen_etag = $6, since = now()`,
+    valuesOf(intent),
   )
 }
 
 /** Not where another operation has one by now. */
 export async function putIntentAgain(queries: Queries, intent: PlacementIntent): Promise<void> {
   await queries.query(
-    `INSERT INTO penstock.placement_intents (${columns}, since) VALUES ($1, $2, $3, $4, $5, now()) ON CONFLICT DO NOTHING`,
-    [...keyOf(intent), intent.operationId, JSON.stringify(intent.credentials)],
+    `INSERT INTO penstock.placement_intents (${columns}, since) VALUES ($1, $2, $3, $4, $5, $6, now()) ON CONFLICT DO NOTHING`,
+    valuesOf(intent),
   )
 }
 
@@ -103,6 +106,19 @@ export async function intentsLeft(
   return rows.map(intentFromRow)
 }
 
+/** Those of all hubs but these, as old: written while a hub was unlinked, or before. */
+export async function deleteIntentsLeftElsewhere(
+  queries: Queries,
+  hubs: readonly string[],
+  ageMs: number,
+): Promise<void> {
+  await queries.query(
+    `DELETE FROM penstock.placement_intents
+     WHERE hub <> ALL($1::text[]) AND since < now() - $2::float8 * interval '1 millisecond'`,
+    [hubs, ageMs],
+  )
+}
+
 /** Devices of a hub that is not linked any more stay there. */
 export async function deleteIntentsOfHub(queries: Queries, hub: string): Promise<void> {
   await queries.query('DELETE FROM penstock.placement_intents WHERE hub = $1', [hub])
@@ -112,7 +128,17 @@ function keyOf({ registrationId, hub, deviceId }: Place): string[] {
   return [idKey(registrationId), hub, deviceId]
 }
 
-function intentFromRow({ id, hub, device_id, operation_id, credentials }: IntentRow): PlacementIntent {
-  const registrationId = id
-  return { registrationId, hub, deviceId: device_id, operationId: operation_id, credentials: JSON.parse(credentials) }
+function valuesOf(intent: PlacementIntent): readonly (string | null)[] {
+  return [...keyOf(intent), intent.operationId, JSON.stringify(intent.credentials), intent.seenEtag ?? null]
+}
+
+function intentFromRow({ id, hub, device_id, operation_id, credentials, seen_etag }: IntentRow): PlacementIntent {
+  return {
+    registrationId: id,
+    hub,
+    deviceId: device_id,
+    operationId: operation_id,
+    credentials: JSON.parse(credentials),
+    seenEtag: seen_etag ?? undefined,
+  }
 }

@@ -15,7 +15,14 @@ import { limits } from '#schemas/limits.ts'
 import { lockIds } from './assign-here.ts'
 import type { DevicesOf } from './deprovision.ts'
 import type { HubDevices, SeenDevice } from './hub-devices.ts'
-import { deleteIntent, intentsLeft, isIntentHeld, type PlacementIntent, takeIntentOver } from './placement-intents.ts'
+import {
+  deleteIntent,
+  deleteIntentsLeftElsewhere,
+  intentsLeft,
+  isIntentHeld,
+  type PlacementIntent,
+  takeIntentOver,
+} from './placement-intents.ts'
 import { lockedRegistrationRow } from './registration-rows.ts'
 
 /**
@@ -32,7 +39,8 @@ export async function settle(
   const seen = before ?? (await devices.seen(intent.deviceId))
   const operationId = await takenOver(database, intent)
   if (operationId === undefined) return
-  const isOurs = seen !== undefined && intent.credentials.includes(seen.credentials)
+  const { credentials, seenEtag = seen?.etag } = intent
+  const isOurs = seen !== undefined && credentials.includes(seen.credentials) && seen.etag === seenEtag
   const isGone = !isOurs || (await devices.remove(intent.deviceId, seen.etag))
   // It was changed since. What was seen long before is somebody else's by now; else it is looked at once more.
   if (!isGone && before === undefined) return
@@ -41,15 +49,18 @@ export async function settle(
 
 /**
  * What operations left that ended before they were done. A hub that is away is asked again with the next call.
+ * @param hubs all that there are
  * @returns the most that were left in a hub that is there, `limits.intentsSettledAtOnceMax` at most @throws STORE_UNAVAILABLE
  */
 export async function settleLeft(
   database: Database,
-  hubs: Iterable<string>,
+  hubs: readonly string[],
   devicesOf: DevicesOf,
   logger: Logger,
 ): Promise<number> {
   let most = 0
+  // Of a hub that was unlinked while a registration went there.
+  await deleteIntentsLeftElsewhere(database, hubs, limits.allocationMsMax)
   for (const hub of hubs) {
     const left = await intentsLeft(database, hub, limits.allocationMsMax, limits.intentsSettledAtOnceMax)
     try {

@@ -119,7 +119,7 @@ export class SqlRegistrar implements Registrar {
   /** What `settleLeft` of settle.ts does, in all hubs. */
   async settleLeft(): Promise<number> {
     const linked = (await linkedHubRows(this.#database)).map(({ hostName }) => hostName)
-    const hubs = new Set([this.#rules.hubName, ...linked])
+    const hubs = [...new Set([this.#rules.hubName, ...linked])]
     return settleLeft(this.#database, hubs, (hostName) => this.devicesOf(hostName), this.#logger)
   }
 

@@ -430,4 +430,5 @@ export const migrations: readonly (readonly string[])[] = [
   ],
   transfersMigration,
   placementIntentsMigration,
+  ['ALTER TABLE penstock.placement_intents ADD COLUMN seen_etag text'],
 ]
