@@ -228,7 +228,7 @@ async function openListeners(
 
 function downlinkTo(edge: EdgeContext, methods: Methods): EdgeDownlink {
   return {
-    call: (id, call, waitMs) => methods.call(id, call, waitMs),
+    call: (id, call, waitMs, left) => methods.call(id, call, waitMs, left),
     holds: (ids) =>
       ids.map((id) => {
         const session = edge.sessions.get(identityText(id))

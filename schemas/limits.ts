@@ -130,8 +130,6 @@ export const limits = {
   methodsUnderWayMax: 10_000,
   /** A device that connected at another edge may take so long to answer what it was called at this one, before its connection here ends. */
   methodsLeavingMsMax: 250,
-  /** An edge waits so long at once for a device to listen that somebody calls: this late it may still be called once they have gone. */
-  methodsEdgeWaitMsMax: 2_000,
   /** Calls of a process that wait for a device to connect, or to listen. */
   methodsWaitingMax: 1_000,
   /** Devices of which a control process remembers at which edge they were, about 200 bytes each; all edges are asked about the others. */

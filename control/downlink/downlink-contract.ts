@@ -2,6 +2,7 @@
  * The downlink between processes (`runtime/line-rpc/`): what an edge process answers, whichever way it is linked, and how control asks it.
  * A further kind of call or notice is a line here.
  */
+import { randomUUID } from 'node:crypto'
 import { identityIdCheck } from '#control/identities/credentials-json.ts'
 import {
   aBoolean,
@@ -11,6 +12,7 @@ import {
   listOf,
   nothing,
   oneOf,
+  optional,
   recordOf,
   variantsOf,
 } from '#runtime/json-check.ts'
@@ -57,13 +59,22 @@ export const downlinkContract = {
     /** Its name. */
     edge: { asked: nothing, answered: aText },
     call: {
-      asked: recordOf<{ readonly id: IdentityId; readonly call: DeviceCall; readonly waitMs: number }>({
+      asked: recordOf<{
+        readonly id: IdentityId
+        readonly call: DeviceCall
+        readonly waitMs: number
+        /** By which `left` names the call; left out: it will not. */
+        readonly mark: string | undefined
+      }>({
         id: identityIdCheck,
         call: callCheck,
         waitMs: aCount,
+        mark: optional(aText),
       }),
       answered: outcomeCheck,
     },
+    /** Nobody waits for the outcome of this call any more. */
+    left: { asked: aText, answered: nothing },
     holds: { asked: listOf(identityIdCheck), answered: listOf(aBoolean) },
     tell: {
       asked: recordOf<{ readonly ids: readonly IdentityId[]; readonly notice: Notice }>({
@@ -78,10 +89,21 @@ export const downlinkContract = {
 
 /** The edge's side of it. */
 export function downlinkHandlers(edgeId: string, edge: EdgeDownlink): Handlers<typeof downlinkContract> {
+  const marked = new Map<string, AbortController>()
   return {
     questions: {
       edge: () => edgeId,
-      call: ({ id, call, waitMs }) => edge.call(id, call, waitMs),
+      async call({ id, call, waitMs, mark }) {
+        if (mark === undefined) return edge.call(id, call, waitMs)
+        const left = new AbortController()
+        marked.set(mark, left)
+        try {
+          return await edge.call(id, call, waitMs, left.signal)
+        } finally {
+          marked.delete(mark)
+        }
+      },
+      left: (mark) => marked.get(mark)?.abort(),
       holds: (ids) => edge.holds(ids),
       tell: ({ ids, notice }) => edge.tell(ids, notice),
     },
@@ -91,7 +113,7 @@ export function downlinkHandlers(edgeId: string, edge: EdgeDownlink): Handlers<t
 
 /** The same of a process that takes no part in it, so that control does not count on it. */
 export const refuseDownlink: Handlers<typeof downlinkContract> = {
-  questions: { edge: noEdge, call: noEdge, holds: noEdge, tell: noEdge },
+  questions: { edge: noEdge, call: noEdge, left: noEdge, holds: noEdge, tell: noEdge },
   pushes: {},
 }
 
@@ -106,7 +128,17 @@ export function linkOver<Own extends Contract>(
 ): EdgeLink {
   return {
     edgeId,
-    call: (id, call, waitMs) => rpc.ask('call', { id, call, waitMs }, waitMs + call.responseMs + wayMsMax),
+    async call(id, call, waitMs, left) {
+      const mark = left === undefined ? undefined : randomUUID()
+      // An edge that does not know the question calls the device for nobody.
+      const tellLeft = (): void => void (mark !== undefined && rpc.ask('left', mark, wayMsMax).catch(() => undefined))
+      left?.addEventListener('abort', tellLeft, { once: true })
+      try {
+        return await rpc.ask('call', { id, call, waitMs, mark }, waitMs + call.responseMs + wayMsMax)
+      } finally {
+        left?.removeEventListener('abort', tellLeft)
+      }
+    },
     holds: (ids) => rpc.ask('holds', ids, wayMsMax),
     tell: (ids, notice) => rpc.ask('tell', { ids, notice }, wayMsMax),
   }

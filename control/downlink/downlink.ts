@@ -10,19 +10,25 @@ export interface Downlink {
   /**
    * Calls a device or module. It is written to at most one connection, at most once.
    * @param connectMs how long to wait until it is connected and listens
-   * @param left aborts once nobody waits for the outcome: a device that was not called by then is not called any more, but for those few
-   * seconds in which an edge waits for it to listen. What was sent stays sent
-   * @returns never rejects; `notHere`, `notSubscribed` once `connectMs` are over
+   * @param left aborts once nobody waits for the outcome: a device that was not called by then is not called any more. What was sent stays sent
+   * @param onAway once it turns out not to be connected, before it is waited for
+   * @returns `notHere`, `notSubscribed` once `connectMs` are over; never rejects but with @throws what `onAway` throws
    */
-  call(id: IdentityId, call: DeviceCall, connectMs: number, left?: AbortSignal): Promise<CallOutcome>
+  call(
+    id: IdentityId,
+    call: DeviceCall,
+    connectMs: number,
+    left?: AbortSignal,
+    onAway?: () => Promise<void>,
+  ): Promise<CallOutcome>
   /** Tells the edges that hold these. Best effort: nothing is repeated, and whoever is not connected is not told. Never throws. */
   tell(ids: readonly IdentityId[], notice: Notice): void
 }
 
 /** The same at one edge process, which answers for the connections that it holds. */
 export interface EdgeDownlink {
-  /** @param waitMs how long a device that is connected may take to listen @returns never rejects */
-  call(id: IdentityId, call: DeviceCall, waitMs: number): Promise<CallOutcome>
+  /** @param waitMs how long a device that is connected may take to listen @param left ends that wait @returns never rejects */
+  call(id: IdentityId, call: DeviceCall, waitMs: number, left?: AbortSignal): Promise<CallOutcome>
   /** Of each whether a connection of it is open here. */
   holds(ids: readonly IdentityId[]): readonly boolean[]
   /** @returns those that are not here */
@@ -33,7 +39,7 @@ export interface EdgeDownlink {
 export interface EdgeLink {
   /** As the edge announces its connections (`control/presence/`). */
   readonly edgeId: string
-  call(id: IdentityId, call: DeviceCall, waitMs: number): Promise<CallOutcome>
+  call(id: IdentityId, call: DeviceCall, waitMs: number, left?: AbortSignal): Promise<CallOutcome>
   holds(ids: readonly IdentityId[]): Promise<readonly boolean[]>
   tell(ids: readonly IdentityId[], notice: Notice): Promise<readonly IdentityId[]>
 }

@@ -1,4 +1,4 @@
-import type { CallOutcome, Notice } from '#schemas/downlink.ts'
+import type { CallOutcome, DeviceCall, Notice } from '#schemas/downlink.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import type { EdgeDownlink } from './downlink.ts'
 
@@ -8,16 +8,20 @@ export class FakeEdge implements EdgeDownlink {
   readonly called: string[] = []
   readonly told: string[] = []
   /** What becomes of a call to a device that is here. */
-  outcome: () => Promise<CallOutcome> = async () => ({ kind: 'answered', status: 200, payload: 'null' })
+  outcome: (left?: AbortSignal) => Promise<CallOutcome> = async () => ({
+    kind: 'answered',
+    status: 200,
+    payload: 'null',
+  })
 
   constructor(...held: readonly string[]) {
     for (const id of held) this.held.add(id)
   }
 
-  async call(id: IdentityId): Promise<CallOutcome> {
+  async call(id: IdentityId, _call: DeviceCall, _waitMs: number, left?: AbortSignal): Promise<CallOutcome> {
     if (!this.held.has(identityText(id))) return { kind: 'notHere' }
     this.called.push(identityText(id))
-    return this.outcome()
+    return this.outcome(left)
   }
 
   holds(ids: readonly IdentityId[]): readonly boolean[] {

@@ -16,21 +16,28 @@ export class LinkedDownlink implements Downlink {
     this.#clock = clock
   }
 
-  async call(id: IdentityId, call: DeviceCall, connectMs: number, left?: AbortSignal): Promise<CallOutcome> {
+  async call(
+    id: IdentityId,
+    call: DeviceCall,
+    connectMs: number,
+    left?: AbortSignal,
+    onAway?: () => Promise<void>,
+  ): Promise<CallOutcome> {
+    let isAway = false
     const endMs = this.#clock.monotonicMs() + connectMs
     const leftMs = (): number => Math.max(0, Math.round(endMs - this.#clock.monotonicMs()))
     for (;;) {
       const before = this.#finder.hinted(id)
-      // An edge is not told that somebody left. It is asked again and again, while somebody waits.
-      const edgeMs = left === undefined ? leftMs() : Math.min(leftMs(), limits.methodsEdgeWaitMsMax)
-      const outcome = await this.#callOnce(id, call, edgeMs)
-      if (leftMs() === 0 || left?.aborted) return outcome
-      if (outcome.kind === 'notSubscribed' && edgeMs === limits.methodsEdgeWaitMsMax) continue
+      const outcome = await this.#callOnce(id, call, leftMs(), left)
       // What may have been written is never written again.
       if (!isElsewhere(outcome)) return outcome
+      if (!isAway) await onAway?.()
+      if (leftMs() === 0 || left?.aborted) return outcome
       // It was announced elsewhere meanwhile: that would not be heard again.
       if (this.#finder.hinted(id) !== before) continue
-      if (this.#finder.waitingCount >= limits.methodsWaitingMax) return { kind: 'busy' }
+      // Whoever has waited already is not refused because others came since.
+      if (!isAway && this.#finder.waitingCount >= limits.methodsWaitingMax) return { kind: 'busy' }
+      isAway = true
       await this.#finder.appears(id, leftMs(), left)
       if (left?.aborted) return outcome
     }
@@ -47,20 +54,26 @@ export class LinkedDownlink implements Downlink {
     for (const [link, theirs] of byLink) void this.#tellAt(link, theirs, notice)
   }
 
-  async #callOnce(id: IdentityId, call: DeviceCall, waitMs: number): Promise<CallOutcome> {
+  async #callOnce(id: IdentityId, call: DeviceCall, waitMs: number, left?: AbortSignal): Promise<CallOutcome> {
     const hinted = this.#finder.hinted(id)
     if (hinted !== undefined) {
-      const outcome = await this.#callAt(hinted, id, call, waitMs)
+      const outcome = await this.#callAt(hinted, id, call, waitMs, left)
       if (!isElsewhere(outcome)) return outcome
     }
     const found = await this.#finder.find(id, hinted)
-    return found === undefined ? { kind: 'notHere' } : this.#callAt(found, id, call, waitMs)
+    return found === undefined ? { kind: 'notHere' } : this.#callAt(found, id, call, waitMs, left)
   }
 
-  async #callAt(link: EdgeLink, id: IdentityId, call: DeviceCall, waitMs: number): Promise<CallOutcome> {
+  async #callAt(
+    link: EdgeLink,
+    id: IdentityId,
+    call: DeviceCall,
+    waitMs: number,
+    left: AbortSignal | undefined,
+  ): Promise<CallOutcome> {
     const endMs = this.#clock.monotonicMs() + waitMs + call.responseMs
     try {
-      return await link.call(id, call, waitMs)
+      return await link.call(id, call, waitMs, left)
     } catch (error) {
       if (isPenstockError(error, 'LINK_QUESTION_UNKNOWN')) return { kind: 'notHere' }
       // The device may have it, and act on it: whoever called is told when its time is over, not before.

@@ -22,11 +22,10 @@ export interface Methods {
 /** @param identities `undefined`: devices need not be registered */
 export function methodsOver(downlink: Downlink, identities: Pick<Identities, 'get'> | undefined): Methods {
   return {
-    async call(id, { call, connectMs }, left) {
-      const outcome = await downlink.call(id, call, 0)
-      if (outcome.kind !== 'notHere' && outcome.kind !== 'notSubscribed') return outcome
-      if (!(await isKnown(identities, id))) throw unknownFault(id)
-      return connectMs === 0 ? outcome : downlink.call(id, call, connectMs, left)
+    call(id, { call, connectMs }, left) {
+      return downlink.call(id, call, connectMs, left, async () => {
+        if (!(await isKnown(identities, id))) throw unknownFault(id)
+      })
     },
   }
 }

@@ -105,6 +105,19 @@ describe('a direct method', () => {
     expect(await inTime).toEqual({ kind: 'answered', status: 200, payload: '' })
   })
 
+  test('is not waited for once nobody waits for its outcome, and counts once', async () => {
+    const { methods, connect, count } = setUp()
+    const { carrier, session } = connect(false)
+    const left = new AbortController()
+    const call = methods.call(id, method, 300_000, left.signal)
+    left.abort()
+    expect(await call).toEqual({ kind: 'notSubscribed' })
+    session.subscribe('methods', 1)
+    await tick()
+    expect(carrier.sent).toEqual([])
+    expect(count('penstock_edge_methods_total')).toBe(1)
+  })
+
   test('whose connection ends while it waits was not sent; one that was sent is lost, and not sent again [G-9]', async () => {
     const { methods, connect } = setUp()
     const waiting = connect(false)

@@ -53,13 +53,13 @@ export class Methods implements Capability {
     this.#edge = edge
   }
 
-  /** @param waitMs how long the device may take to listen @returns never rejects */
-  async call(id: IdentityId, call: MethodCall, waitMs: number): Promise<CallOutcome> {
+  /** @param waitMs how long the device may take to listen @param left ends that wait @returns never rejects */
+  async call(id: IdentityId, call: MethodCall, waitMs: number, left?: AbortSignal): Promise<CallOutcome> {
     const session = this.#edge.sessions.get(identityText(id))
     const outcome =
       session === undefined || this.isLeaving(session)
         ? failed('notHere')
-        : await this.#callSession(session, call, waitMs)
+        : await this.#callSession(session, call, waitMs, left)
     this.#edge.metrics.series('penstock_edge_methods_total', { outcome: outcome.kind }).add(1)
     return outcome
   }
@@ -94,29 +94,37 @@ export class Methods implements Capability {
     for (const callId of called.callIds) this.#calls.get(callId)?.settle(failed('lost'))
   }
 
-  async #callSession(session: Session, call: MethodCall, waitMs: number): Promise<CallOutcome> {
+  async #callSession(
+    session: Session,
+    call: MethodCall,
+    waitMs: number,
+    left: AbortSignal | undefined,
+  ): Promise<CallOutcome> {
     if (!session.listensTo('methods')) {
-      if (waitMs <= 0) return failed('notSubscribed')
+      if (waitMs <= 0 || left?.aborted) return failed('notSubscribed')
       if (this.#waiting >= limits.methodsWaitingMax) return failed('busy')
-      const listens = await this.#untilListening(session, waitMs)
+      const listens = await this.#untilListening(session, waitMs, left)
       if (listens !== true) return failed(listens === false ? 'gone' : 'notSubscribed')
     }
     return this.#send(session, call)
   }
 
-  /** @returns false: its connection ended; `undefined`: time is over */
-  #untilListening(session: Session, waitMs: number): Promise<boolean | undefined> {
+  /** @returns false: its connection ended; `undefined`: time is over, or nobody waits any more */
+  #untilListening(session: Session, waitMs: number, left: AbortSignal | undefined): Promise<boolean | undefined> {
     const { waiting } = this.#calledOf(session)
     this.#waiting++
     return new Promise((resolve) => {
       const done = (listens: boolean | undefined): void => {
         cancel()
+        left?.removeEventListener('abort', giveUp)
         const wasWaiting = waiting.delete(done)
         assert(wasWaiting, 'a wait for a device to listen ends once')
         this.#waiting--
         resolve(listens)
       }
-      const cancel = this.#edge.clock.after(waitMs, () => done(undefined))
+      const giveUp = (): void => done(undefined)
+      const cancel = this.#edge.clock.after(waitMs, giveUp)
+      left?.addEventListener('abort', giveUp)
       waiting.add(done)
     })
   }
