@@ -3,7 +3,7 @@
  * that came by itself, and proves itself: who holds the link has no rights by it.
  *
  *   request ─▶ exchange ─▶ answer, whole │ streamed: broken, since a link has no way to slow down one answer alone
- *      │ too many are under way: 503
+ *      │ too many are under way, or the server is ending: 503, and it is not begun
  *      └ left: the exchange is aborted
  *
  * Who does not take the answers is not read from any more, and is let go of after `httpSilenceMsMax`.
@@ -36,6 +36,7 @@ export interface LinkHost {
 const headEnd = Buffer.from('\r\n\r\n')
 const noBytes = Buffer.alloc(0)
 const tooMany = textAnswer(503, 'too many requests are under way on this link\n', { 'Retry-After': '1' })
+const ending = textAnswer(503, 'the server is ending\n', { 'Retry-After': '1' })
 const wrongLength: HttpFault = { status: 400, text: 'the body has another length than the head tells' }
 
 export class ServedLink implements TakenConnection, FrameListener, HttpClient {
@@ -45,6 +46,8 @@ export class ServedLink implements TakenConnection, FrameListener, HttpClient {
   readonly #writer: FrameWriter
   readonly #underWay = new Map<number, LinkedRequest>()
   #heardAtSecond: number
+  /** What is begun from here on could lose its answer. */
+  #isLeaving = false
 
   constructor(host: LinkHost, connection: UpgradableConnection) {
     this.#host = host
@@ -92,6 +95,7 @@ export class ServedLink implements TakenConnection, FrameListener, HttpClient {
 
   /** Asks the other side to go, once it has its answers. */
   goodbye(): void {
+    this.#isLeaving = true
     this.#writer.send(frameKinds.goodbye, 0)
   }
 
@@ -119,6 +123,7 @@ export class ServedLink implements TakenConnection, FrameListener, HttpClient {
     const head = found < 0 ? malformedLine : readWholeHead(bytes, start, bodyStart, end)
     if (isFault(head)) this.#send(number, textAnswer(head.status, `${head.text}\n`), false)
     else if (this.#underWay.has(number)) this.onFault()
+    else if (this.#isLeaving) this.#send(number, ending, false)
     else if (this.#underWay.size >= limits.linkRequestsMax) this.#send(number, tooMany, false)
     else {
       const request = new LinkedRequest(this, head.method === 'HEAD', (answer, isHead) => {
