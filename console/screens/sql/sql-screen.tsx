@@ -1,11 +1,11 @@
-import { useEffect, useMemo, useRef } from 'preact/hooks'
-import { useLoad } from '#console/data/use-load.ts'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
+import { type Loaded, useLoad } from '#console/data/use-load.ts'
 import { Button } from '#console/parts/button.tsx'
 import { Fault } from '#console/parts/notice.tsx'
 import { Card, Page } from '#console/parts/page.tsx'
 import { setQuery } from '#console/router.ts'
 import type { ScreenProps } from '#console/screen-props.ts'
-import type { SqlNames } from './editor/completions.ts'
+import type { SqlNames, TableShape } from './editor/completions.ts'
 import { type EditorHandle, SqlEditor } from './editor/sql-editor.tsx'
 import { type Place, statementRanges } from './editor/statement-range.ts'
 import { lineAndColumn, placeOf } from './fault-place.ts'
@@ -15,6 +15,8 @@ import { RunTabs } from './run-tabs.tsx'
 import { SchemaTree } from './schema-tree.tsx'
 import { readFunctions, readTables } from './sql-names.ts'
 import { type Runs, useRuns } from './use-runs.ts'
+
+const missedAgainMs = 5_000
 
 const example = `SELECT device_id, enqueued_at, body
 FROM penstock.telemetry
@@ -26,7 +28,7 @@ export function SqlScreen({ session, query }: ScreenProps) {
   const text = query.get('q') ?? example
   const editor = useRef<EditorHandle | null>(null)
   const runs = useRuns()
-  const tables = useLoad(readTables, [], 'when seen')
+  const tables = useTables()
   const functions = useLoad(readFunctions, [])
   const names: SqlNames = useMemo(
     () => ({ tables: tables.value ?? [], functions: functions.value ?? [] }),
@@ -92,6 +94,14 @@ export function SqlScreen({ session, query }: ScreenProps) {
       <KeptStatements current={text} onChoose={(statement) => setQuery({ q: statement })} />
     </Page>
   )
+}
+
+/** Asked for again by themselves until ClickHouse answers. */
+function useTables(): Loaded<readonly TableShape[]> {
+  const [isMissed, setMissed] = useState(false)
+  const tables = useLoad(readTables, [], isMissed ? missedAgainMs : 'when seen')
+  useEffect(() => setMissed(tables.error !== undefined), [tables.error])
+  return tables
 }
 
 /** Where in the text the fault of the statement is that is looked at. It is marked there once. */
