@@ -96,7 +96,8 @@ export class SqlJobs implements Jobs, JobWork {
       lease,
       `status = 'failed', ended_at = now(), failure = $3`,
       'ended_at IS NULL',
-      [reason],
+      // It may be what a container said, and the store takes no zero character.
+      [reason.replaceAll('\0', '')],
     )
   }
 

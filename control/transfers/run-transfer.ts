@@ -31,7 +31,7 @@ async function attempt(run: JobRun, tools: TransferTools): Promise<void> {
     tools,
     state,
     container(of) {
-      const container = tools.containers.open(addressOf(state, of))
+      const container = tools.containers.open(addressOf(state, of), run.over)
       open.push(container)
       return container
     },

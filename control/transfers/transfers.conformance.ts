@@ -312,7 +312,7 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
       await run()
       expect([(await registry.transfers.get(cancelled)).status, asked]).toEqual(['cancelled', 2])
       containers.gate = () => {
-        throw new PenstockError('ENDPOINT_HELD', 'answered 403')
+        throw new PenstockError('ENDPOINT_HELD', 'answered 403\0')
       }
       const { id: refused } = await registry.transfers.create(exported())
       await run()

@@ -135,6 +135,6 @@ export interface TransferContainer {
 export interface TransferContainers {
   /** Why nothing is sent to this address; `undefined`: something may be, as far as can be seen now. */
   refusal(address: ContainerAddress): Promise<string | undefined>
-  /** Whoever opens it closes it. */
-  open(address: ContainerAddress): TransferContainer
+  /** Whoever opens it closes it. @param ended what is under way then is waited for no longer */
+  open(address: ContainerAddress, ended: AbortSignal): TransferContainer
 }

@@ -28,9 +28,9 @@ export class AzureTransferContainers implements TransferContainers {
     return refusal && `${refusal}; PENSTOCK_ENDPOINTS_ALLOWED may allow it`
   }
 
-  open(address: ContainerAddress): TransferContainer {
+  open(address: ContainerAddress, ended: AbortSignal): TransferContainer {
     const access = { ...address, account: '', accountKey: undefined }
-    return new AzureTransferContainer(new BlobRequests(access, this.#rules, this.#clock))
+    return new AzureTransferContainer(new BlobRequests(access, this.#rules, this.#clock), ended)
   }
 
   /** As it resolves now; it is judged again with each connection. A name that does not resolve is for the job to tell. */
@@ -46,13 +46,15 @@ export class AzureTransferContainers implements TransferContainers {
 
 class AzureTransferContainer implements TransferContainer {
   readonly #requests: BlobRequests
+  readonly #ended: AbortSignal
 
-  constructor(requests: BlobRequests) {
+  constructor(requests: BlobRequests, ended: AbortSignal) {
     this.#requests = requests
+    this.#ended = ended
   }
 
   async find(blob: string): Promise<FoundBlob | undefined> {
-    const reply = await this.#requests.send({ method: 'HEAD', name: blob })
+    const reply = await this.#requests.send({ method: 'HEAD', name: blob, ended: this.#ended })
     if (reply.status === 404 && codeOf(reply) !== 'ContainerNotFound') return undefined
     this.#requests.assertTaken(reply)
     const { 'content-length': length, etag } = reply.headers
@@ -64,7 +66,7 @@ class AzureTransferContainer implements TransferContainer {
 
   async read(blob: string, { first, last, etag }: BlobRange): Promise<Buffer> {
     const headers = { range: `bytes=${first}-${last}`, 'if-match': etag }
-    const reply = await this.#requests.open({ method: 'GET', name: blob, headers })
+    const reply = await this.#requests.open({ method: 'GET', name: blob, headers, ended: this.#ended })
     if (reply.status === 412) throw held(`${blob} was changed while it was read`, 'InternalError')
     if (reply.status !== 206) {
       this.#requests.assertTaken({ ...reply, text: await reply.beginning() })
@@ -74,12 +76,12 @@ class AzureTransferContainer implements TransferContainer {
   }
 
   async putBlock(blob: string, writer: string, index: number, body: Uint8Array): Promise<void> {
-    await this.#requests.ask(blockRequest(blob, blockId(writer, index), body))
+    await this.#requests.ask({ ...blockRequest(blob, blockId(writer, index), body), ended: this.#ended })
   }
 
   async commit(blob: string, writer: string, blockCount: number): Promise<void> {
     const ids = Array.from({ length: blockCount }, (_, index) => blockId(writer, index))
-    await this.#requests.ask(blockListRequest(blob, ids))
+    await this.#requests.ask({ ...blockListRequest(blob, ids), ended: this.#ended })
   }
 
   async close(): Promise<void> {
