@@ -31,6 +31,7 @@ import type { TwinQueries } from './query/query.ts'
 import { countableQuery, countFound, runQuery } from './query/run-query.ts'
 import type { QuotaStore } from './quotas/quotas.ts'
 import { SqlQuotas } from './quotas/sql-quotas.ts'
+import type { SecretsKey } from './routes/sealed-secrets.ts'
 import type { KeptSessions } from './sessions/sessions.ts'
 import { SqlSessions } from './sessions/sql-sessions.ts'
 import { ChangeFeed } from './store/change-feed.ts'
@@ -92,6 +93,8 @@ export interface RegistryRules {
   readonly tellsTwinChanges?: boolean | undefined
   readonly told?: ToldRecords | undefined
   readonly registrarRules?: RegistrarRules | undefined
+  /** Seals the signatures of transfers. Left out: none is begun or run here. */
+  readonly secrets?: SecretsKey | undefined
 }
 
 /** Who in this process makes rows of what services are told; left out: nobody. */
@@ -164,7 +167,7 @@ export async function registryOver(
     settleLeft: () => registrar.settleLeft(),
     queries: queriesOver(database),
     jobs: new SqlJobs(database),
-    transfers: new SqlTransfers(database),
+    transfers: new SqlTransfers(database, options.secrets),
     configurations: new SqlConfigurations(database),
     deviceRecords: new SqlDeviceRecords(database),
     keeperOf: (table) => keeperOver(database, table),
