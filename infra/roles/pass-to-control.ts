@@ -54,10 +54,9 @@ export function passToControl(
   quotas: Quotas,
   authorizationOf: (request: HttpRequest) => string,
   tls: boolean,
-  clock = systemClock,
 ): void {
   const placeOf = lastOf(placeAt)
-  const link = new ControlLink(authority, clock)
+  const link = new ControlLink(authority, systemClock)
   let ways: Promise<Ways> | undefined
   limitFailures(router, quotas, ({ remoteAddress }) => remoteAddress).route({
     method: 'ANY',
