@@ -23,6 +23,9 @@ export interface PlacementIntent extends Place {
   readonly credentials: readonly string[]
 }
 
+/** As an operation names an intent that it has. */
+type HeldPlace = Omit<PlacementIntent, 'credentials'>
+
 interface IntentRow extends SqlRow {
   readonly id: string
   readonly hub: string
@@ -35,18 +38,22 @@ const columns = 'id, hub, device_id, operation_id, credentials'
 const ofPlace = 'id = $1 AND hub = $2 AND device_id = $3'
 
 /** A new one, or in the place of the one there is. */
-export async function putIntent(queries: Queries, intent: PlacementIntent): Promise<void> {
-  await queries.query(
-    `INSERT INTO penstock.placement_intents (${columns}, since) VALUES ($1, $2, $3, $4, $5, now())
-     ON CONFLICT (id, hub, device_id) DO UPDATE SET operation_id = $4, credentials = $5, since = now()`,
-    [...keyOf(intent), intent.operationId, JSON.stringify(intent.credentials)],
+export function putIntent(queries: Queries, intent: PlacementIntent): Promise<void> {
+  return insert(
+    queries,
+    intent,
+    '(id, hub, device_id) DO UPDATE SET operation_id = $4, credentials = $5, since = now()',
   )
 }
 
 /** Not where another operation has one by now. */
-export async function putIntentAgain(queries: Queries, intent: PlacementIntent): Promise<void> {
+export function putIntentAgain(queries: Queries, intent: PlacementIntent): Promise<void> {
+  return insert(queries, intent, 'DO NOTHING')
+}
+
+async function insert(queries: Queries, intent: PlacementIntent, onConflict: string): Promise<void> {
   await queries.query(
-    `INSERT INTO penstock.placement_intents (${columns}, since) VALUES ($1, $2, $3, $4, $5, now()) ON CONFLICT DO NOTHING`,
+    `INSERT INTO penstock.placement_intents (${columns}, since) VALUES ($1, $2, $3, $4, $5, now()) ON CONFLICT ${onConflict}`,
     [...keyOf(intent), intent.operationId, JSON.stringify(intent.credentials)],
   )
 }
@@ -65,10 +72,7 @@ export async function takeIntentOver(
 }
 
 /** Whether it is this operation's. */
-export async function isIntentHeld(
-  queries: Queries,
-  intent: Place & { readonly operationId: string },
-): Promise<boolean> {
+export async function isIntentHeld(queries: Queries, intent: HeldPlace): Promise<boolean> {
   const rows = await queries.query(`SELECT 1 FROM penstock.placement_intents WHERE ${ofPlace} AND operation_id = $4`, [
     ...keyOf(intent),
     intent.operationId,
@@ -77,10 +81,7 @@ export async function isIntentHeld(
 }
 
 /** @returns false if it is another operation's, or gone */
-export async function deleteIntent(
-  queries: Queries,
-  intent: Place & { readonly operationId: string },
-): Promise<boolean> {
+export async function deleteIntent(queries: Queries, intent: HeldPlace): Promise<boolean> {
   const deleted = await queries.query(
     `DELETE FROM penstock.placement_intents WHERE ${ofPlace} AND operation_id = $4 RETURNING 1 AS one`,
     [...keyOf(intent), intent.operationId],
