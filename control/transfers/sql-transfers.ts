@@ -10,8 +10,8 @@ import {
 } from '#control/jobs/job-rows.ts'
 import { type JobLease, type TransferType, transferTypes } from '#control/jobs/jobs.ts'
 import { changeLeased, leaseLost } from '#control/jobs/lease-rows.ts'
-import type { SecretsKey } from '#control/routes/sealed-secrets.ts'
 import type { Database, Queries, SqlRow } from '#control/store/database.ts'
+import type { SecretsKey } from '#control/store/secrets-key.ts'
 import { assert } from '#runtime/assert.ts'
 import { limits } from '#schemas/limits.ts'
 import type {
