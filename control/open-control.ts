@@ -48,6 +48,7 @@ import type { CheckDocument } from './routes/routes.ts'
 import { registerServiceRoutes, type Services } from './service-routes.ts'
 import type { ShownSettings } from './settings/settings-operations.ts'
 import type { AnalystSql } from './sql/sql.ts'
+import { secretsKeyOf } from './store/secrets-key.ts'
 import { transferFault } from './transfers/read-transfer.ts'
 import { runTransfer } from './transfers/run-transfer.ts'
 import { sweepTransfers } from './transfers/sweep-transfers.ts'
@@ -64,7 +65,7 @@ export interface ControlOptions {
   readonly postgresConnectionsMax: number
   /** `undefined`: made and kept at the first start. */
   readonly ownerKey: string | undefined
-  /** Of endpoints; `undefined`: made and kept in the data folder. */
+  /** Of secrets of endpoints and of transfers; `undefined`: made and kept in the data folder. */
   readonly secretsKey?: string | undefined
   /** Rows of the audit are kept for so long; left out: as the settings have it if nothing is set. */
   readonly auditDays?: number | undefined
@@ -145,7 +146,8 @@ async function openedControl(options: ControlOptions, closing: (() => unknown)[]
   const { dataDir, metrics, logger, audit, clock = systemClock } = options
   // Before anything of the store is touched: what has no lock that this version knows still serves here.
   await assertUnserved(controlSocketPath(dataDir))
-  const registry = await openRegistry({ ...options, connectionsMax: options.postgresConnectionsMax, clock })
+  const secrets = secretsKeyOf(dataDir, options.secretsKey)
+  const registry = await openRegistry({ ...options, connectionsMax: options.postgresConnectionsMax, secrets, clock })
   closing.push(() => registry.close())
   const directory = new RegistryDirectory(registry, logger)
   closing.push(() => directory.close())

@@ -39,6 +39,7 @@ import { copyStore, type StoreCopy } from './store/copy-store.ts'
 import type { Database } from './store/database.ts'
 import { OneHolder } from './store/one-holder.ts'
 import { type DatabaseOptions, openDatabase } from './store/open-database.ts'
+import type { SecretsKey } from './store/secrets-key.ts'
 import { SqlTransfers } from './transfers/sql-transfers.ts'
 import type { Transfers, TransferWork } from './transfers/transfers.ts'
 import { SqlTrust } from './trust/sql-trust.ts'
@@ -92,6 +93,8 @@ export interface RegistryRules {
   readonly tellsTwinChanges?: boolean | undefined
   readonly told?: ToldRecords | undefined
   readonly registrarRules?: RegistrarRules | undefined
+  /** Seals the signatures of transfers. Left out: none is begun or run here. */
+  readonly secrets?: SecretsKey | undefined
 }
 
 /** Who in this process makes rows of what services are told; left out: nobody. */
@@ -164,7 +167,7 @@ export async function registryOver(
     settleLeft: () => registrar.settleLeft(),
     queries: queriesOver(database),
     jobs: new SqlJobs(database),
-    transfers: new SqlTransfers(database),
+    transfers: new SqlTransfers(database, options.secrets),
     configurations: new SqlConfigurations(database),
     deviceRecords: new SqlDeviceRecords(database),
     keeperOf: (table) => keeperOver(database, table),

@@ -6,9 +6,10 @@ import type { BuiltInShows, RoutingDocument } from '#schemas/routing/routing.ts'
 import { FileRoutingStore } from './routes/file-routing-store.ts'
 import type { CheckDocument, RoutingStore } from './routes/routes.ts'
 import { RoutingService } from './routes/routing-service.ts'
-import { opened, secretsKeyOf } from './routes/sealed-secrets.ts'
+import { opened } from './routes/sealed-secrets.ts'
 import { SqlRoutingStore } from './routes/sql-routing-store.ts'
 import { openDatabase } from './store/open-database.ts'
+import { secretsKeyOf } from './store/secrets-key.ts'
 
 export interface RoutingOptions {
   readonly dataDir: string

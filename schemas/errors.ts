@@ -335,7 +335,7 @@ export const errorTable = {
   ROUTING_ENDPOINT_UNKNOWN: { disposition: 'reject', meaning: 'no endpoint of this name' },
   ROUTING_SECRETS_UNREADABLE: {
     disposition: 'fatal',
-    meaning: 'secrets of endpoints were sealed with another key than the one that is set',
+    meaning: 'secrets of endpoints, or signatures of transfers, were sealed with another key than the one that is set',
   },
   CONTROL_UNREACHABLE: { disposition: 'retry', meaning: 'the control plane does not answer' },
   CONTROL_COMMAND_INVALID: { disposition: 'reject', meaning: 'a command line that is not understood' },

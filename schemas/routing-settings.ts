@@ -13,7 +13,7 @@ export const routingSettings = {
     kind: 'secret',
     default: undefined,
     meaning:
-      'key that seals the secrets of endpoints, base64 of 32 bytes. Unset: one is made and kept in the data folder. Control roles and routers that share PostgreSQL must have the same',
+      'key that seals the secrets of endpoints, and signatures of exports and imports, base64 of 32 bytes. Unset: one is made and kept in the data folder. Control roles and routers that share PostgreSQL must have the same',
   },
   endpointsMax: {
     env: 'PENSTOCK_ENDPOINTS_MAX',

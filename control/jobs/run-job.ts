@@ -56,25 +56,17 @@ export async function runJob(job: LeasedJob, tools: JobTools, stop: AbortSignal)
 
 async function workUntilFinished(run: JobRun): Promise<void> {
   const { job, tools, over, stop } = run
+  const isTransfer = job.type === 'export' || job.type === 'import'
+  if (!isTransfer) await addAllDevices(run)
   for (let isFinished = false; !isFinished; ) {
-    if (!over.aborted) await workOn(run)
+    if (!over.aborted) await (isTransfer ? tools.transfer(run) : toDevices(run))
     if (stop.aborted) return tools.work.release(job)
     isFinished = await run.patiently(() => tools.work.finish(job))
   }
 }
 
-async function workOn(run: JobRun): Promise<void> {
-  switch (run.job.type) {
-    case 'scheduleUpdateTwin':
-      await addAllDevices(run)
-      return await updateTwins(run)
-    case 'scheduleDeviceMethod':
-      await addAllDevices(run)
-      return await callDevices(run)
-    case 'export':
-    case 'import':
-      return await run.tools.transfer(run)
-  }
+async function toDevices(run: JobRun): Promise<void> {
+  await (run.job.type === 'scheduleUpdateTwin' ? updateTwins(run) : callDevices(run))
 }
 
 async function addAllDevices({ job, tools, over, patiently }: JobRun): Promise<void> {

@@ -255,6 +255,15 @@ describe('a process that runs jobs', () => {
     expect((await jobs.get(id)).statistics).toMatchObject({ succeeded: ids.length, failed: 0 })
   })
 
+  test('devices are found once, also where some are pending again as the last ones seem to be done', async () => {
+    await setUp(3)
+    const { id } = await create()
+    let looks = 0
+    start({ take: async (...asked) => (looks++ === 0 ? [] : await jobs.take(...asked)) })
+    await until(() => hasEnded(id))
+    expect(await jobs.get(id)).toMatchObject({ status: 'completed', statistics: { devices: 3, succeeded: 3 } })
+  })
+
   test('calls under way when their process ends are unknown, and never made again; the others are made elsewhere [G-11]', async () => {
     const ids = await setUp(limits.jobMethodsAtOnceMax + 5)
     devices.answersAtOnce = false

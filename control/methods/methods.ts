@@ -15,7 +15,10 @@ export interface MethodRequest {
 }
 
 export interface Methods {
-  /** @param left as of the downlink @returns never rejects but with @throws REGISTRY_DEVICE_UNKNOWN, REGISTRY_MODULE_UNKNOWN, once it turns out not to be connected */
+  /**
+   * @param left as of `Downlink.call`
+   * @throws REGISTRY_DEVICE_UNKNOWN, REGISTRY_MODULE_UNKNOWN once it turns out not to be connected; nothing else
+   */
   call(id: IdentityId, request: MethodRequest, left?: AbortSignal): Promise<CallOutcome>
 }
 

@@ -25,6 +25,9 @@ export interface PlacementIntent extends Place {
   readonly seenEtag?: string | undefined
 }
 
+/** As an operation names an intent that it has. */
+type HeldPlace = Omit<PlacementIntent, 'credentials'>
+
 interface IntentRow extends SqlRow {
   readonly id: string
   readonly hub: string
@@ -38,19 +41,23 @@ const columns = 'id, hub, device_id, operation_id, credentials, seen_etag'
 const ofPlace = 'id = $1 AND hub = $2 AND device_id = $3'
 
 /** A new one, or in the place of the one there is. */
-export async function putIntent(queries: Queries, intent: PlacementIntent): Promise<void> {
-  await queries.query(
-    `INSERT INTO penstock.placement_intents (${columns}, since) VALUES ($1, $2, $3, $4, $5, $6, now())
-     ON CONFLICT (id, hub, device_id) DO UPDATE SET operation_id = $4, credentials = $5, seen_etag = $6, since = now()`,
-    valuesOf(intent),
+export function putIntent(queries: Queries, intent: PlacementIntent): Promise<void> {
+  return insert(
+    queries,
+    intent,
+    '(id, hub, device_id) DO UPDATE SET operation_id = $4, credentials = $5, seen_etag = $6, since = now()',
   )
 }
 
 /** Not where another operation has one by now. */
-export async function putIntentAgain(queries: Queries, intent: PlacementIntent): Promise<void> {
+export function putIntentAgain(queries: Queries, intent: PlacementIntent): Promise<void> {
+  return insert(queries, intent, 'DO NOTHING')
+}
+
+async function insert(queries: Queries, intent: PlacementIntent, onConflict: string): Promise<void> {
   await queries.query(
-    `INSERT INTO penstock.placement_intents (${columns}, since) VALUES ($1, $2, $3, $4, $5, $6, now()) ON CONFLICT DO NOTHING`,
-    valuesOf(intent),
+    `INSERT INTO penstock.placement_intents (${columns}, since) VALUES ($1, $2, $3, $4, $5, $6, now()) ON CONFLICT ${onConflict}`,
+    [...keyOf(intent), intent.operationId, JSON.stringify(intent.credentials), intent.seenEtag ?? null],
   )
 }
 
@@ -68,10 +75,7 @@ export async function takeIntentOver(
 }
 
 /** Whether it is this operation's. */
-export async function isIntentHeld(
-  queries: Queries,
-  intent: Place & { readonly operationId: string },
-): Promise<boolean> {
+export async function isIntentHeld(queries: Queries, intent: HeldPlace): Promise<boolean> {
   const rows = await queries.query(`SELECT 1 FROM penstock.placement_intents WHERE ${ofPlace} AND operation_id = $4`, [
     ...keyOf(intent),
     intent.operationId,
@@ -80,10 +84,7 @@ export async function isIntentHeld(
 }
 
 /** @returns false if it is another operation's, or gone */
-export async function deleteIntent(
-  queries: Queries,
-  intent: Place & { readonly operationId: string },
-): Promise<boolean> {
+export async function deleteIntent(queries: Queries, intent: HeldPlace): Promise<boolean> {
   const deleted = await queries.query(
     `DELETE FROM penstock.placement_intents WHERE ${ofPlace} AND operation_id = $4 RETURNING 1 AS one`,
     [...keyOf(intent), intent.operationId],
@@ -126,10 +127,6 @@ export async function deleteIntentsOfHub(queries: Queries, hub: string): Promise
 
 function keyOf({ registrationId, hub, deviceId }: Place): string[] {
   return [idKey(registrationId), hub, deviceId]
-}
-
-function valuesOf(intent: PlacementIntent): readonly (string | null)[] {
-  return [...keyOf(intent), intent.operationId, JSON.stringify(intent.credentials), intent.seenEtag ?? null]
 }
 
 function intentFromRow({ id, hub, device_id, operation_id, credentials, seen_etag }: IntentRow): PlacementIntent {

@@ -1,4 +1,5 @@
 /** What people do with the document of routes: read it, put another in force, ask what it makes of a message. */
+import type { SecretsKey } from '#control/store/secrets-key.ts'
 import { readCondition } from '#pipeline/routing/condition/condition.ts'
 import { factsOf, type RoutedMessage } from '#pipeline/routing/condition/message-facts.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
@@ -15,7 +16,7 @@ import type { Values } from './endpoint-secrets.ts'
 import { readRouting, shownRouting } from './read-routing.ts'
 import { ReplayService } from './replay-service.ts'
 import type { CheckDocument, RouterReport, RoutingStore } from './routes.ts'
-import { opened, type SecretsKey, sealed } from './sealed-secrets.ts'
+import { opened, sealed } from './sealed-secrets.ts'
 
 export interface ShownRouting {
   /** Names this document among all that were ever in force. */

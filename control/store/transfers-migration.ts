@@ -1,4 +1,4 @@
-/** Transfers of all identities, beside their jobs. Published: it never changes. */
+/** Transfers of all identities, beside their jobs; secrets are sealed before they are written (`SqlTransfers`). Published: it never changes. */
 export const transfersMigration: readonly string[] = [
   `CREATE TABLE penstock.transfers (
      job_id text COLLATE "C" PRIMARY KEY REFERENCES penstock.jobs ON DELETE CASCADE,

@@ -11,6 +11,8 @@ import {
 import { type JobLease, type TransferType, transferTypes } from '#control/jobs/jobs.ts'
 import { changeLeased, leaseLost } from '#control/jobs/lease-rows.ts'
 import type { Database, Queries, SqlRow } from '#control/store/database.ts'
+import type { SecretsKey } from '#control/store/secrets-key.ts'
+import { assert } from '#runtime/assert.ts'
 import { limits } from '#schemas/limits.ts'
 import type {
   BlobAddress,
@@ -61,9 +63,12 @@ const selectTransfers = `SELECT j.*, ${countColumns}
 /** Transfers over the control store, which belongs to the caller. */
 export class SqlTransfers implements Transfers, TransferWork {
   readonly #database: Database
+  readonly #key: SecretsKey | undefined
 
-  constructor(database: Database) {
+  /** @param key seals what a transfer is to do; `undefined` where none is begun or run */
+  constructor(database: Database, key: SecretsKey | undefined) {
     this.#database = database
+    this.#key = key
   }
 
   async create(transfer: NewTransfer): Promise<Transfer> {
@@ -77,7 +82,7 @@ export class SqlTransfers implements Transfers, TransferWork {
       await insertJob(queries, { id, type, condition: '', content, startAtMs: undefined, executionSeconds })
       await queries.query('INSERT INTO penstock.transfers (job_id, secrets, position) VALUES ($1, $2, $3)', [
         id,
-        JSON.stringify(transfer),
+        this.#keyOfSecrets.seal(secretsOf(id), JSON.stringify(transfer)),
         JSON.stringify(beginning),
       ])
     })
@@ -109,7 +114,14 @@ export class SqlTransfers implements Transfers, TransferWork {
        WHERE j.id = $1 AND secrets IS NOT NULL AND NOT j.is_whole`,
       [jobId],
     )
-    return row && { transfer: JSON.parse(row.secrets), at: JSON.parse(row.position), counts: countsFromRow(row) }
+    if (row === undefined) return undefined
+    const transfer: NewTransfer = JSON.parse(this.#keyOfSecrets.open(secretsOf(jobId), row.secrets))
+    return { transfer, at: JSON.parse(row.position), counts: countsFromRow(row) }
+  }
+
+  get #keyOfSecrets(): SecretsKey {
+    assert(this.#key !== undefined, 'who begins or runs transfers has the key of secrets')
+    return this.#key
   }
 
   async advance(
@@ -155,6 +167,9 @@ export class SqlTransfers implements Transfers, TransferWork {
     )
   }
 }
+
+/** What the secrets of a transfer are bound to: as those of another job they cannot be read. */
+const secretsOf = (jobId: string): string => `transfers.${jobId}`
 
 function shownBlob({ endpoint, container, blob }: BlobAddress): ShownBlob {
   return { containerUri: `${endpoint.replace(/\/$/, '')}/${container}`, blob }

@@ -5,6 +5,7 @@ import { type Registry, registryOver } from '#control/open-registry.ts'
 import { deviceContent } from '#control/registry.conformance.ts'
 import type { Database } from '#control/store/database.ts'
 import { openDatabase } from '#control/store/open-database.ts'
+import { SecretsKey } from '#control/store/secrets-key.ts'
 import { updateTwins } from '#control/twins/bulk-updates.ts'
 import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
@@ -15,9 +16,11 @@ import { limits } from '#schemas/limits.ts'
 import { metricsTable } from '#schemas/metrics.ts'
 import { MemoryContainers } from './memory-containers-fixture.ts'
 import { runTransfer } from './run-transfer.ts'
+import { SqlTransfers } from './sql-transfers.ts'
 import type { NewTransfer } from './transfers.ts'
 
 const place = { endpoint: 'https://account.example/', sasToken: 'sig=secret' }
+const secrets = new SecretsKey(Buffer.alloc(32, 1).toString('base64'))
 const target = { ...place, container: 'out', blob: 'devices.txt' }
 
 /** What transfers do on every store. @param postgresUrl `undefined`: embedded */
@@ -32,7 +35,7 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
     beforeAll(async () => {
       const url = postgresUrl()
       database = await openDatabase({ postgresUrl: url, dataDir: undefined, connectionsMax: 8, logger: silentLogger })
-      registry = await registryOver(database, systemClock, silentLogger)
+      registry = await registryOver(database, systemClock, silentLogger, { secrets })
       jobs = new SqlJobs(database)
     })
 
@@ -317,6 +320,19 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
       const { id: refused } = await registry.transfers.create(exported())
       await run()
       expect(await failureOf(refused)).toBe('answered 403')
+    })
+
+    test('signatures lie sealed in the store, and one sealed with another key ends the job with the reason', async () => {
+      const { id } = await registry.transfers.create(exported())
+      const rows = await database.query('SELECT secrets FROM penstock.transfers')
+      expect(rows).toEqual([{ secrets: expect.stringMatching(/^sealed:1:[\w-]+$/) }])
+      const otherKey = new SecretsKey(Buffer.alloc(32, 2).toString('base64'))
+      const { read } = registry.transfers
+      registry.transfers.read = (jobId) => new SqlTransfers(database, otherKey).read(jobId)
+      await run().finally(() => {
+        registry.transfers.read = read
+      })
+      expect(await failureOf(id)).toMatch(/^the secret transfers\.[\w-]+ cannot be read/)
     })
 
     test('an export that is broken off anywhere gives the same blob', async () => {

@@ -16,7 +16,7 @@ export interface ContainerAddress {
   /** Of the account, with its path if it has one. */
   readonly endpoint: string
   readonly container: string
-  /** A secret. */
+  /** A secret: sealed in the store. */
   readonly sasToken: string
 }
 
@@ -94,7 +94,7 @@ export interface TransferState {
 
 /** A transfer that is run. */
 export interface TransferWork {
-  /** `undefined`: nothing is left to do, or it ended, and its secrets are gone. */
+  /** `undefined`: nothing is left to do, or it ended, and its secrets are gone. @throws ROUTING_SECRETS_UNREADABLE */
   read(jobId: string): Promise<TransferState | undefined>
   /** Keeps how far it is. @throws JOB_LEASE_LOST where it ended, or is another's */
   advance(queries: Queries | undefined, lease: JobLease, at: TransferPosition, counts: TransferCounts): Promise<void>

@@ -54,10 +54,9 @@ export function passToControl(
   quotas: Quotas,
   authorizationOf: (request: HttpRequest) => string,
   tls: boolean,
-  clock = systemClock,
 ): void {
   const placeOf = lastOf(placeAt)
-  const link = new ControlLink(authority, clock)
+  const link = new ControlLink(authority, systemClock)
   let ways: Promise<Ways> | undefined
   limitFailures(router, quotas, ({ remoteAddress }) => remoteAddress).route({
     method: 'ANY',
@@ -74,13 +73,13 @@ export function passToControl(
           return unavailableAnswer('the control role does not run\n', found.retryAfterMs)
         case 'at': {
           const place = placeOf(found.url)
-          const waitMs = methodPath.test(request.path) ? methodSilenceMsMax : silenceMsMax
+          const isCall = methodPath.test(request.path)
+          const waitMs = isCall ? methodSilenceMsMax : silenceMsMax
           const call = linkedCall(link, place, request, authorizationOf(request), beginning, waitMs)
           if (call !== undefined) return linked(call, request)
           ways ??= openWays(authority)
           const { methods, usual } = await ways
-          const way = waitMs === methodSilenceMsMax ? methods : usual
-          return passed(way, place, request, authorizationOf(request), beginning)
+          return passed(isCall ? methods : usual, place, request, authorizationOf(request), beginning)
         }
       }
     },

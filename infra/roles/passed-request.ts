@@ -12,6 +12,9 @@ const hopHeaders: ReadonlySet<string> = new Set([
   ...['expect', 'content-length', 'date'],
 ])
 
+/** What the edge says in its own words. */
+const replaced: ReadonlySet<string> = new Set(['authorization', clientAddressHeader])
+
 export function targetOf({ path, queryText }: HttpRequest): string {
   return queryText === '' ? path : `${path}?${queryText}`
 }
@@ -31,9 +34,6 @@ function passedFields(request: HttpRequest, authorization: string): [string, str
   fields.push([clientAddressHeader, request.remoteAddress])
   return fields
 }
-
-/** What the edge says in its own words. */
-const replaced: ReadonlySet<string> = new Set(['authorization', clientAddressHeader])
 
 /** As Node writes headers: each byte of UTF-8 as a character of Latin-1. */
 export function passedHeaders(request: HttpRequest, authorization: string): Record<string, string> {

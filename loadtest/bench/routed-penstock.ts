@@ -31,16 +31,11 @@ const pollMs = 100
 
 const routers = recordOf({ endpoints: listOf(recordOf({ routers: aNumber })) })
 
-/** @param root of the tree that is started; left out: this one */
-export async function startRouted(cpuList: string | undefined, root?: string): Promise<RoutedPenstock> {
+export async function startRouted(cpuList: string | undefined): Promise<RoutedPenstock> {
   const dataDir = mkdtempSync(join(tmpdir(), 'penstock-routed-'))
   const remove = (): void => rmSync(dataDir, { recursive: true, force: true })
   try {
-    const penstock = await startMeasured('start', {
-      cpuList,
-      environment: { PENSTOCK_DATA_DIR: dataDir },
-      ...(root !== undefined && { root }),
-    })
+    const penstock = await startMeasured('start', { cpuList, environment: { PENSTOCK_DATA_DIR: dataDir } })
     const stop = async (): Promise<void> => {
       await penstock.stop()
       remove()
