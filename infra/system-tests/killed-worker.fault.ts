@@ -163,7 +163,9 @@ describe.each(otherKinds)('%s', (_kind, open, { skip, note }) => {
         const isOf = (body: string) => body.startsWith(`0${partition}/`)
         expect([...first.keys()].filter(isOf)).toEqual(bodies.filter(isOf))
       }
-      for (const [body, id] of first) expect(id).toBe(`${topic}/${body.split('/').map(Number).join('/')}`)
+      // Brokers that leave out repetitions are also told when it was taken.
+      for (const [body, id] of first)
+        expect(id?.replace(/\/\d{13}$/, '')).toBe(`${topic}/${body.split('/').map(Number).join('/')}`)
     },
     240_000,
   )
