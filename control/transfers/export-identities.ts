@@ -20,7 +20,7 @@ const queries = { devices: 'SELECT * FROM devices', modules: 'SELECT * FROM devi
 export async function exportIdentities(attempt: TransferAttempt): Promise<void> {
   const { run, tools, state, asking } = attempt
   const { target, isWithoutKeys } = state.transfer
-  const container = attempt.container('target')
+  const container = attempt.container(target)
   const total = await tools.work.countIdentities()
   let { at, counts } = state
   for (let isLast = false; !isLast; ) {

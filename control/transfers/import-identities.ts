@@ -28,7 +28,7 @@ export async function importIdentities(attempt: TransferAttempt): Promise<void> 
   const { run, tools, state } = attempt
   const { pace } = run.tools
   const source = await foundSource(attempt)
-  const target = attempt.container('target')
+  const target = attempt.container(state.transfer.target)
   let progress: Progress = { at: { ...state.at, etag: source.etag }, counts: state.counts }
   while (progress.at.bytes < source.bytes) {
     const { bytes: from, lines: before } = progress.at
@@ -55,7 +55,7 @@ export async function importIdentities(attempt: TransferAttempt): Promise<void> 
 async function foundSource(attempt: TransferAttempt): Promise<Source> {
   const { source } = attempt.state.transfer
   if (source === undefined) throw transferFault('an import reads from a blob')
-  const container = attempt.container('source')
+  const container = attempt.container(source)
   const found = await attempt.asking(() => container.find(source.blob))
   if (found === undefined) throw transferFault(`there is no ${source.blob} in the container`)
   const { etag } = attempt.state.at

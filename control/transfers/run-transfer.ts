@@ -7,7 +7,7 @@ import { exportIdentities } from './export-identities.ts'
 import { importIdentities } from './import-identities.ts'
 import { transferFault } from './read-transfer.ts'
 import type { TransferAttempt, TransferTools } from './transfer-run.ts'
-import type { TransferContainer, TransferState } from './transfers.ts'
+import type { TransferContainer } from './transfers.ts'
 
 const containerBackOff: BackOff = { firstMs: 500, factor: 2, maxMs: 30_000, jitter: 0.5 }
 
@@ -30,8 +30,8 @@ async function attempt(run: JobRun, tools: TransferTools): Promise<void> {
     run,
     tools,
     state,
-    container(of) {
-      const container = tools.containers.open(addressOf(state, of), run.over)
+    container(address) {
+      const container = tools.containers.open(address, run.over)
       open.push(container)
       return container
     },
@@ -42,12 +42,6 @@ async function attempt(run: JobRun, tools: TransferTools): Promise<void> {
   } finally {
     for (const container of open) await container.close()
   }
-}
-
-function addressOf({ transfer }: TransferState, of: 'source' | 'target') {
-  const address = of === 'target' ? transfer.target : transfer.source
-  if (address === undefined) throw transferFault('an import names the container that it reads from')
-  return address
 }
 
 async function asking<T>(

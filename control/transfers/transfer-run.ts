@@ -1,7 +1,13 @@
 import type { Identities, UpdateTwins } from '#control/identities/identities.ts'
 import type { JobRun } from '#control/jobs/job-run.ts'
 import type { TwinQueries } from '#control/query/query.ts'
-import type { TransferContainer, TransferContainers, TransferState, TransferWork } from './transfers.ts'
+import type {
+  ContainerAddress,
+  TransferContainer,
+  TransferContainers,
+  TransferState,
+  TransferWork,
+} from './transfers.ts'
 
 /** What a process needs to run transfers, beside what it needs for jobs. */
 export interface TransferTools {
@@ -18,7 +24,7 @@ export interface TransferAttempt {
   readonly tools: TransferTools
   readonly state: TransferState
   /** Opens a container, which is closed with the attempt. */
-  container(of: 'source' | 'target'): TransferContainer
+  container(address: ContainerAddress): TransferContainer
   /** Asks a container until it answers, for some minutes. @throws JOB_INVALID with what it said */
   asking<T>(ask: () => Promise<T>): Promise<T>
 }
