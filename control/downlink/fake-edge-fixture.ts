@@ -8,7 +8,7 @@ export class FakeEdge implements EdgeDownlink {
   readonly called: string[] = []
   readonly told: string[] = []
   /** What becomes of a call to a device that is here. */
-  outcome: (left?: AbortSignal) => Promise<CallOutcome> = async () => ({
+  outcome: (left?: AbortSignal, waitMs?: number) => Promise<CallOutcome> = async () => ({
     kind: 'answered',
     status: 200,
     payload: 'null',
@@ -18,10 +18,10 @@ export class FakeEdge implements EdgeDownlink {
     for (const id of held) this.held.add(id)
   }
 
-  async call(id: IdentityId, _call: DeviceCall, _waitMs: number, left?: AbortSignal): Promise<CallOutcome> {
+  async call(id: IdentityId, _call: DeviceCall, waitMs: number, left?: AbortSignal): Promise<CallOutcome> {
     if (!this.held.has(identityText(id))) return { kind: 'notHere' }
     this.called.push(identityText(id))
-    return this.outcome(left)
+    return this.outcome(left, waitMs)
   }
 
   holds(ids: readonly IdentityId[]): readonly boolean[] {

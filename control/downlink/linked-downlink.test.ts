@@ -34,6 +34,17 @@ test('an edge is asked once to wait for a device to listen, and told when nobody
   expect(edge.called).toEqual(['d1'])
 })
 
+test('an edge does not wait for a device where whoever called has left by then', async () => {
+  const edge = new FakeEdge('d1')
+  const waits: (number | undefined)[] = []
+  edge.outcome = async (_left, waitMs) => {
+    waits.push(waitMs)
+    return { kind: 'notSubscribed' }
+  }
+  expect(await linked(edge).call(id, method, 60_000, AbortSignal.abort())).toEqual({ kind: 'notSubscribed' })
+  expect(waits).toEqual([0])
+})
+
 test('a call that waits is not refused half way because as many others wait by then', async () => {
   const edge = new FakeEdge()
   const downlink = linked(edge)

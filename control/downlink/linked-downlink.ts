@@ -73,7 +73,8 @@ export class LinkedDownlink implements Downlink {
   ): Promise<CallOutcome> {
     const endMs = this.#clock.monotonicMs() + waitMs + call.responseMs
     try {
-      return await link.call(id, call, waitMs, left)
+      // Whoever left while it was looked for is not waited for there.
+      return await link.call(id, call, left?.aborted ? 0 : waitMs, left)
     } catch (error) {
       if (isPenstockError(error, 'LINK_QUESTION_UNKNOWN')) return { kind: 'notHere' }
       // The device may have it, and act on it: whoever called is told when its time is over, not before.
