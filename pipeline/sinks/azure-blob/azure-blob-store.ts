@@ -16,7 +16,7 @@ import { limits } from '#schemas/limits.ts'
 import type { ObjectStore } from '../objects/object-store.ts'
 import { type PartedUpload, putParts } from '../objects/put-parts.ts'
 import { textOf, textsOf } from '../objects/xml-texts.ts'
-import { BlobRequests, blockListRequest, blockRequest, codeOf, hashed } from './blob-requests.ts'
+import { BlobRequests, blockId, blockListRequest, blockRequest, codeOf, hashed } from './blob-requests.ts'
 import type { BlobRequest } from './sign-request.ts'
 
 export interface AzureBlobStoreOptions {
@@ -52,10 +52,7 @@ export class AzureBlobStore implements ObjectStore {
   }
 
   async has(name: string): Promise<boolean> {
-    const reply = await this.#requests.send({ method: 'HEAD', name })
-    if (reply.status === 404 && codeOf(reply) !== 'ContainerNotFound') return false
-    this.#requests.assertTaken(reply)
-    return true
+    return (await this.#requests.find(name)) !== undefined
   }
 
   async *list(prefix: string): AsyncGenerator<string> {
@@ -92,12 +89,12 @@ export class AzureBlobStore implements ObjectStore {
   }
 
   #beginUpload(name: string, ended: AbortSignal): PartedUpload {
-    // Ids of another attempt's blocks must differ, and all be of one length.
+    // Ids of another attempt's blocks must differ.
     const attempt = randomBytes(8).toString('hex')
     const ids: string[] = []
     return {
       putPart: async (index, body) => {
-        const id = Buffer.from(`${attempt}-${String(index).padStart(6, '0')}`).toString('base64')
+        const id = blockId(attempt, index)
         await this.#requests.ask({ ...blockRequest(name, id, body), ended })
         assert(index === ids.length, 'blocks are put in their order')
         ids.push(id)

@@ -10,7 +10,7 @@ import { held, unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import { type Clock, systemClock } from '#runtime/clock.ts'
 import { guardedLookup, type OutgoingRules, refusalOfAddress, refusedAddress } from '#runtime/outgoing-addresses.ts'
 import { portOf } from '../http/http-client.ts'
-import { BlobRequests, blockListRequest, blockRequest, codeOf } from './blob-requests.ts'
+import { BlobRequests, blockId, blockListRequest, blockRequest } from './blob-requests.ts'
 
 /** Containers that someone names by address and shared access signature. */
 export class AzureTransferContainers implements TransferContainers {
@@ -54,9 +54,8 @@ class AzureTransferContainer implements TransferContainer {
   }
 
   async find(blob: string): Promise<FoundBlob | undefined> {
-    const reply = await this.#requests.send({ method: 'HEAD', name: blob, ended: this.#ended })
-    if (reply.status === 404 && codeOf(reply) !== 'ContainerNotFound') return undefined
-    this.#requests.assertTaken(reply)
+    const reply = await this.#requests.find(blob, this.#ended)
+    if (reply === undefined) return undefined
     const { 'content-length': length, etag } = reply.headers
     // Taken for an empty one, nothing of it would be imported.
     if (typeof length !== 'string' || !/^\d+$/.test(length) || typeof etag !== 'string')
@@ -104,9 +103,4 @@ async function wholeOf(content: AsyncIterable<Uint8Array>, bytes: number, blob: 
   }
   if (length !== bytes) throw unavailable(`a part of ${blob} was cut short`, 'InternalError')
   return whole
-}
-
-/** At most 64 bytes before they are written in base64. */
-function blockId(writer: string, index: number): string {
-  return Buffer.from(`${writer}-${String(index).padStart(6, '0')}`).toString('base64')
 }

@@ -36,6 +36,14 @@ export class BlobRequests {
     return await this.#client.send({ ...this.#options(request), ...more })
   }
 
+  /** What is told of a blob; `undefined`: it is not there. @throws EndpointError where that cannot be known */
+  async find(name: string, ended = never): Promise<HttpReply | undefined> {
+    const reply = await this.send({ method: 'HEAD', name, ended })
+    if (reply.status === 404 && codeOf(reply) !== 'ContainerNotFound') return undefined
+    this.assertTaken(reply)
+    return reply
+  }
+
   /** As `send`, with a body of any length. */
   async open(request: BlobRequest): Promise<HttpStreamedReply> {
     return await this.#client.open(this.#options(request))
@@ -61,6 +69,11 @@ export class BlobRequests {
 /** A block of a blob that is to be. Blocks of one blob have ids of one length. */
 export function blockRequest(name: string, id: string, body: Uint8Array): BlobRequest {
   return { method: 'PUT', name, query: { comp: 'block', blockid: id }, headers: hashed(body), body }
+}
+
+/** Ids of one length, at most 64 bytes before they are written in base64. @param writer whose blocks these are */
+export function blockId(writer: string, index: number): string {
+  return Buffer.from(`${writer}-${String(index).padStart(6, '0')}`).toString('base64')
 }
 
 /** Makes a blob of its blocks, in this order. */
