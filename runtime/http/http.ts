@@ -139,7 +139,6 @@ class Service implements HttpService, ConnectionHost, LinkHost {
 
   /** HOT: per request. */
   begin(head: RequestHead, connection: HttpConnection): Exchange | undefined {
-    if (head.upgrade !== undefined) this.#options.onStep?.()
     if (head.upgrade === 'websocket') {
       const route = this.#upgrades.find('GET', head.path, this.#parameters)
       if (route !== undefined) {
@@ -205,6 +204,7 @@ class Service implements HttpService, ConnectionHost, LinkHost {
   }
 
   #link(head: RequestHead, connection: HttpConnection): void {
+    this.#options.onStep?.()
     const refusal =
       callerRefusal(this.#options.callers, new ReadRequest(head, [], connection)) ??
       (this.#links.size >= limits.linksMax ? textAnswer(503, 'there are links enough\n') : undefined)
@@ -220,6 +220,7 @@ class Service implements HttpService, ConnectionHost, LinkHost {
   }
 
   #upgrade(route: HttpUpgrade, head: RequestHead, connection: HttpConnection): void {
+    this.#options.onStep?.()
     const request = new ReadRequest(head, [], connection)
     const hasBody = head.contentLength > 0 || head.isChunked
     const refusal =
