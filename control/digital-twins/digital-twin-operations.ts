@@ -14,7 +14,7 @@ import { jsonFrom } from '#control/rest/json-body.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { etagText, twinPart, twinPatchFrom } from '#control/twins/twin-document.ts'
 import type { IdentityTwin, Twins } from '#control/twins/twins.ts'
-import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
+import { type HttpAnswer, jsonAnswer, jsonTextAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import { isWithinDepth } from '#runtime/json-depth.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
@@ -86,16 +86,11 @@ function commandOperation(methods: Methods, pattern: string, methodOf: (request:
 function commandAnswer(outcome: Awaited<ReturnType<Methods['call']>>): HttpAnswer {
   if (outcome.kind !== 'answered') throw callFault(outcome.kind)
   const { status, payload } = outcome
-  return {
-    status: 200,
-    headers: {
-      'Content-Type': 'application/json; charset=utf-8',
-      'x-ms-command-statuscode': String(status),
-      'x-ms-request-id': randomUUID(),
-    },
-    // As the device wrote it: its numbers may be finer than ours.
-    body: payload === '' ? 'null' : payload,
-  }
+  // As the device wrote it: its numbers may be finer than ours.
+  return jsonTextAnswer(200, payload === '' ? 'null' : payload, {
+    'x-ms-command-statuscode': String(status),
+    'x-ms-request-id': randomUUID(),
+  })
 }
 
 /**

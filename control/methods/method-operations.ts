@@ -7,7 +7,7 @@ import { argumentFault } from '#control/identities/identity.ts'
 import type { Operation } from '#control/rest/operation.ts'
 import { aCount, anything, aText, recordOf } from '#runtime/api/shapes.ts'
 import { gives, json } from '#runtime/api/told.ts'
-import type { HttpAnswer } from '#runtime/http/answer.ts'
+import { type HttpAnswer, jsonTextAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { CallOutcome } from '#schemas/downlink.ts'
 import { checkIdentityId, type IdentityId } from '#schemas/identity-id.ts'
@@ -46,12 +46,8 @@ export function methodOperations(methods: Methods): Operation[] {
 function answerOf(outcome: CallOutcome): HttpAnswer {
   if (outcome.kind !== 'answered') throw callFault(outcome.kind)
   const { status, payload } = outcome
-  return {
-    status: 200,
-    headers: { 'Content-Type': 'application/json; charset=utf-8' },
-    // As the device wrote it: its numbers may be finer than ours.
-    body: `{"status":${status},"payload":${payload === '' ? 'null' : payload}}`,
-  }
+  // As the device wrote it: its numbers may be finer than ours.
+  return jsonTextAnswer(200, `{"status":${status},"payload":${payload === '' ? 'null' : payload}}`)
 }
 
 function idOf(request: HttpRequest): IdentityId {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { anObject } from '#runtime/api/shapes.ts'
 import { gives, type RouteTold } from '#runtime/api/told.ts'
-import { textAnswer } from '#runtime/http/answer.ts'
+import { jsonTextAnswer } from '#runtime/http/answer.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 
 const told: RouteTold = {
@@ -17,7 +17,6 @@ export function routeApiDocument(router: HttpRouter): void {
     method: 'GET',
     pattern: '/openapi.json',
     told,
-    handle: () =>
-      textAnswer(200, document, { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store' }),
+    handle: () => jsonTextAnswer(200, document),
   })
 }

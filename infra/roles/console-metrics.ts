@@ -1,7 +1,7 @@
 import { aCount, aMoment, aNumber, aText, listOf, named, orNull, recordOf } from '#runtime/api/shapes.ts'
 import { gives, type RouteTold, text } from '#runtime/api/told.ts'
 import { systemClock } from '#runtime/clock.ts'
-import { jsonAnswer, textAnswer } from '#runtime/http/answer.ts'
+import { jsonAnswer, jsonTextAnswer, textAnswer } from '#runtime/http/answer.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import { MetricHistory } from '#runtime/metric-history/metric-history.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
@@ -62,10 +62,7 @@ export function routeConsoleMetrics(router: HttpRouter, ask: AskHistory): void {
       const since = request.query('since') ?? '0'
       if (!/^\d{1,15}$/.test(since)) return jsonAnswer(400, { Message: 'since must be UTC milliseconds' })
       try {
-        return textAnswer(200, await ask(Number(since)), {
-          'Content-Type': 'application/json; charset=utf-8',
-          'Cache-Control': 'no-store',
-        })
+        return jsonTextAnswer(200, await ask(Number(since)))
       } catch {
         return textAnswer(503, 'the supervisor does not answer\n', { 'Retry-After': '1' })
       }

@@ -12,7 +12,7 @@ import { RateExceeded } from '#ingest/quotas/quotas.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import type { Registrant } from '#ingest/session/principal.ts'
 import { sleep } from '#runtime/clock.ts'
-import type { HttpAnswer } from '#runtime/http/answer.ts'
+import { type HttpAnswer, jsonTextAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { HttpMethod, HttpRouter } from '#runtime/http/serving.ts'
 import { isLoopbackAddress } from '#runtime/loopback.ts'
@@ -82,5 +82,5 @@ function registrantOf(request: HttpRequest): Registrant {
 
 function httpAnswer({ status, body, retryAfterSeconds }: ProvisioningAnswer): HttpAnswer {
   const retryAfter = retryAfterSeconds === undefined ? {} : { 'Retry-After': String(retryAfterSeconds) }
-  return { status, headers: { 'Content-Type': 'application/json; charset=utf-8', ...retryAfter }, body }
+  return jsonTextAnswer(status, body, retryAfter)
 }

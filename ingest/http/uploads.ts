@@ -9,7 +9,7 @@ import type { FileUploads } from '#ingest/device-api/file-uploads.ts'
 import type { EdgeContext } from '#ingest/session/edge-context.ts'
 import { asciiJson } from '#runtime/ascii-json.ts'
 import { sleep } from '#runtime/clock.ts'
-import { type HttpAnswer, jsonAnswer } from '#runtime/http/answer.ts'
+import { type HttpAnswer, jsonTextAnswer } from '#runtime/http/answer.ts'
 import type { HttpRequest } from '#runtime/http/request.ts'
 import type { HttpRouter } from '#runtime/http/serving.ts'
 import { PenstockError } from '#schemas/errors.ts'
@@ -53,7 +53,7 @@ export function routeUploads(
   }
   add('', async (request, { blobName }) => {
     const place = await uploads.begin(deviceOf(request, false).deviceId, blobNameFrom(blobName))
-    return { ...jsonAnswer(200, place), body: asciiJson(place) }
+    return jsonTextAnswer(200, asciiJson(place))
   })
   add('/notifications', (request, given) => end(request, given))
   add('/notifications/:id', (request, given) => end(request, given, request.parameter(1)))

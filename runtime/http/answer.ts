@@ -48,11 +48,20 @@ const statusTexts: Readonly<Record<number, string>> = {
  * browser shows what was true a while ago (RFC 9111 section 4.2.2), and what answers an API may hold keys.
  */
 export function jsonAnswer(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
-  return {
-    status,
-    headers: { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store', ...headers },
-    body: JSON.stringify(value),
-  }
+  return jsonTextAnswer(status, JSON.stringify(value), headers)
+}
+
+/** The same of JSON that is text already. */
+export function jsonTextAnswer(
+  status: number,
+  json: string,
+  headers: Readonly<Record<string, string>> = {},
+): HttpAnswer {
+  return textAnswer(status, json, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Cache-Control': 'no-store',
+    ...headers,
+  })
 }
 
 export function textAnswer(status: number, text: string, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
