@@ -6,7 +6,7 @@
  *   prctl(NO_NEW_PRIVS) ─▶ landlock_create_ruleset(rights) ─▶ landlock_add_rule(folder, rights)… ─▶ landlock_restrict_self
  */
 import { closeSync, openSync, statSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { cLibrary } from './c-library.ts'
 import { threadsNamed } from './threads.ts'
 
 export interface FileAccess {
@@ -97,24 +97,14 @@ interface SystemCalls {
   prctl(option: number, a: number, b: number, c: number, d: number): number
 }
 
-/** Functions of the C library, by koffi; or why there are none. */
+/** Functions of the C library; or why there are none. */
 function systemCalls(): SystemCalls | string {
-  try {
-    const koffi = createRequire(import.meta.url)('koffi') as Koffi
-    const libc = koffi.load(null)
-    return {
-      createRuleset: libc.func('syscall', 'long', ['long', 'void *', 'size_t', 'uint32_t']),
-      addRule: libc.func('syscall', 'long', ['long', 'int', 'int', 'void *', 'uint32_t']),
-      restrictSelf: libc.func('syscall', 'long', ['long', 'int', 'uint32_t']),
-      prctl: libc.func('prctl', 'int', ['int', 'ulong', 'ulong', 'ulong', 'ulong']),
-    }
-  } catch {
-    return 'the optional package koffi is not installed, or has no binary for this platform'
-  }
-}
-
-interface Koffi {
-  load(path: null): {
-    func(name: string, result: string, parameters: readonly string[]): (...values: unknown[]) => number
+  const libc = cLibrary()
+  if (libc === undefined) return 'the optional package koffi is not installed, or has no binary for this platform'
+  return {
+    createRuleset: libc.func('syscall', 'long', ['long', 'void *', 'size_t', 'uint32_t']),
+    addRule: libc.func('syscall', 'long', ['long', 'int', 'int', 'void *', 'uint32_t']),
+    restrictSelf: libc.func('syscall', 'long', ['long', 'int', 'uint32_t']),
+    prctl: libc.func('prctl', 'int', ['int', 'ulong', 'ulong', 'ulong', 'ulong']),
   }
 }

@@ -11,6 +11,7 @@ import type { Pushed, PushName } from '#runtime/line-rpc/contract.ts'
 import { IpcChannel } from '#runtime/line-rpc/ipc-channel.ts'
 import { LineRpc } from '#runtime/line-rpc/line-rpc.ts'
 import type { MetricSample } from '#runtime/metrics.ts'
+import { killAfter } from '#runtime/process-end.ts'
 import type { ShownSetting } from '#runtime/settings.ts'
 import type { LoadTestAsked, LoadTestState } from '#schemas/load-tests.ts'
 import {
@@ -123,7 +124,7 @@ export function stopOnSignal(stop: (reason: string) => Promise<void>): void {
 
 function supervisorGone(): void {
   askedToStop('supervisor gone')
-  setTimeout(() => process.kill(process.pid, 'SIGKILL'), orphanMsMax).unref()
+  killAfter(orphanMsMax)
 }
 
 function askedToStop(reason: string): void {

@@ -40,7 +40,7 @@ export async function runWarehouse(given: Settings): Promise<void> {
     queryLogDays: settings.queryLogDays,
     limits: operatorLimits(settings),
     callers: callersOf(settings, host),
-    confines: true,
+    ownsProcess: true,
     logger,
   })
   stopOnSignal(async (reason) => {

@@ -14,6 +14,7 @@ import type { LiveView } from '#loadtest/run/load-run.ts'
 import { runRegistered } from '#loadtest/run/run-registered.ts'
 import { workloadsOfShape } from '#loadtest/workload/shapes.ts'
 import { replacePrivateFile } from '#runtime/private-files.ts'
+import { killAfter } from '#runtime/process-end.ts'
 import type { LoadTestPoint } from '#schemas/load-tests.ts'
 import { type LoadTestOrder, loadOptionsOf } from './load-test-order.ts'
 
@@ -88,7 +89,7 @@ function runProcess(): void {
   process.on('disconnect', () => {
     stop.abort()
     setTimeout(() => leave.abort(), orphanMsMax).unref()
-    setTimeout(() => process.exit(1), orphanMsMax + leaveMsMax).unref()
+    killAfter(orphanMsMax + leaveMsMax)
   })
   // Of a terminal, whose Ctrl-C is its supervisor's to hear.
   process.on('SIGINT', () => {})

@@ -9,6 +9,7 @@ const warehouse = await startEmbeddedWarehouse({
   password: '',
   readonlyPassword: '',
   logger: createLogger('warehouse', 'warn'),
+  ownsProcess: true,
 })
 process.send?.(warehouse.port)
 process.on('disconnect', () => process.exit())
