@@ -55,7 +55,7 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
       kind: 'identities',
       changes: [{ change: 'created', deviceId: 'told-across', moduleId: undefined }],
     }
-    await expect.poll(() => changes, { timeout: 1_000 }).toContainEqual(told)
+    await expect.poll(() => changes).toContainEqual(told)
     await Promise.all([writer.close(), reader.close()])
   })
 
@@ -68,7 +68,7 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'penstock-listen'",
     )
     expect(cut.length).toBeGreaterThan(0)
-    await expect.poll(() => changes, { timeout: 10_000 }).toContainEqual({ kind: 'resync' })
+    await expect.poll(() => changes).toContainEqual({ kind: 'resync' })
     await registry.identities.create(deviceContent('after-cut'))
     await expect.poll(() => changes.at(-1)?.kind).toBe('identities')
     await admin.close()
@@ -94,12 +94,12 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
     })
     for (let crash = 0; crash < 3; crash++) {
       const before = count
-      await expect.poll(() => count, { timeout: 20_000 }).toBeGreaterThan(before + 200)
+      await expect.poll(() => count).toBeGreaterThan(before + 200)
       await server.kill()
       await server.start()
     }
     const before = count
-    await expect.poll(() => count, { timeout: 20_000 }).toBeGreaterThan(before + 200)
+    await expect.poll(() => count).toBeGreaterThan(before + 200)
     isOver = true
     await Promise.all(patches)
     for (const id of ids) {
@@ -169,9 +169,9 @@ describe.skipIf(postgres.skip)(`on a PostgreSQL server ${postgres.note}`, () => 
     await expect(open()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
     await server.start()
     await expect
-      .poll(() => registry.identities.get(created).catch(() => wait(50)), { timeout: 20_000 })
+      .poll(() => registry.identities.get(created).catch(() => wait(50)))
       .toMatchObject({ etag: created.etag })
-    await expect.poll(() => changes, { timeout: 20_000 }).toContainEqual({ kind: 'resync' })
+    await expect.poll(() => changes).toContainEqual({ kind: 'resync' })
     await registry.close()
   })
 })

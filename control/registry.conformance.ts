@@ -380,7 +380,7 @@ export function registryConformance(name: string, open: () => Promise<Registry>)
         lost.push(...(await registry.presence.resetLostEdges(1_000, 2_000)))
         return lost.length
       }
-      await expect.poll(judge, { timeout: 10_000 }).toBe(2)
+      await expect.poll(judge).toBe(2)
       expect(lost).toEqual(expect.arrayContaining(ids.slice(0, 2)))
       expect(await judge()).toBe(2)
       expect(await registry.identities.get({ deviceId: 'silent', moduleId: undefined })).toMatchObject({

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import type { DeviceCredentials } from '#control/identities/identities.ts'
 import { generatedKeys } from '#control/identities/identity.ts'
 import type { Directory } from '#control/link/directory.ts'
@@ -87,7 +87,7 @@ describe('connections whose identity is revoked', () => {
     for (const connection of ['first', 'second']) watch.add(admitted('d'), () => ended.push(connection))
     watch.add(admitted('other'), () => ended.push('other'))
     directory.remove('d')
-    await vi.waitUntil(() => ended.length === 2)
+    await expect.poll(() => ended.length).toBe(2)
     directory.remove('d')
     directory.tell({ kind: 'everything' })
     await new Promise((resolve) => setTimeout(resolve, 0))
@@ -99,17 +99,17 @@ describe('connections whose identity is revoked', () => {
     const devices = Array.from({ length: 2_500 }, (_, i) => `d${i}`)
     const ended = new Set<string>()
     for (const deviceId of devices) watch.add(admitted(deviceId), () => ended.add(deviceId))
-    await vi.waitUntil(() => directory.answered === 2_500, { timeout: 20_000 })
+    await expect.poll(() => directory.answered).toBe(2_500)
     directory.sideBySideMax = 0
     directory.remove(...devices.slice(1))
-    await vi.waitUntil(() => ended.size === 2_499, { timeout: 20_000 })
+    await expect.poll(() => ended.size).toBe(2_499)
     expect([ended.has('d0'), counted.value, directory.sideBySideMax]).toEqual([false, 2_499, 1_000])
   })
 
   test('do not end any more once the watch is closed', async () => {
     const { directory, watch, counted } = watchOf()
     watch.add(admitted('d'), () => {})
-    await vi.waitUntil(() => directory.answered === 1)
+    await expect.poll(() => directory.answered).toBe(1)
     watch.close()
     // The cache's own is left.
     expect(directory.listenerCount).toBe(1)

@@ -37,7 +37,7 @@ export function downlinkConformance(name: string, setUp: (finder: EdgeFinder) =>
     })
 
     const linked = (count: number) =>
-      expect.poll(() => finder.links.length, { timeout: 10_000, interval: 5 }).toBe(count)
+      expect.poll(() => finder.links.length, { timeout: 30_000, interval: 5 }).toBe(count)
 
     async function edges(...all: readonly FakeEdge[]): Promise<(() => Promise<void>)[]> {
       const ends: (() => Promise<void>)[] = []
@@ -79,7 +79,7 @@ export function downlinkConformance(name: string, setUp: (finder: EdgeFinder) =>
       const nowhere = { deviceId: 'nowhere', moduleId: undefined }
       const waitMs = 60_000
       const waiting = Array.from({ length: limits.methodsWaitingMax }, () => downlink.call(nowhere, method, waitMs))
-      await expect.poll(() => finder.waitingCount, { timeout: 20_000 }).toBe(limits.methodsWaitingMax)
+      await expect.poll(() => finder.waitingCount).toBe(limits.methodsWaitingMax)
       expect(await downlink.call({ deviceId: 'another', moduleId: undefined }, method, waitMs)).toEqual({
         kind: 'busy',
       })

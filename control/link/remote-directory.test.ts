@@ -106,7 +106,7 @@ function open(clock = patientClock): RemoteDirectory {
   return directory
 }
 
-const until = (condition: () => boolean) => vi.waitUntil(condition, { timeout: 20_000, interval: 5 })
+const until = (condition: () => boolean) => vi.waitUntil(condition, { timeout: 30_000, interval: 5 })
 const unavailable = (message: string) => ({
   code: 'AUTH_DIRECTORY_UNAVAILABLE',
   message: expect.stringContaining(message),

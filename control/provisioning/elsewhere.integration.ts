@@ -125,7 +125,7 @@ describe('a provisioning service with two hubs', () => {
           state = JSON.parse(body).registrationState ?? {}
           return state.status
         },
-        { timeout: 10_000 },
+        { timeout: 30_000 },
       )
       .toMatch(/assigned|failed/)
     return state

@@ -34,7 +34,7 @@ const doors: Readonly<Record<string, readonly string[]>> = {
   lmdb: ['pipeline/log/lmdb'],
   '@clickhouse/client': ['pipeline/warehouse', 'loadtest/peers'],
   chdb: ['pipeline/warehouse/embedded'],
-  koffi: ['runtime/landlock.ts'],
+  koffi: ['runtime/c-library.ts'],
   'uWebSockets.js': ['loadtest/peers'],
   undici: ['pipeline/sinks/http', 'infra/roles/pass-to-control.ts', 'infra/roles/passed-request.ts'],
   aws4fetch: ['pipeline/sinks/s3'],
@@ -191,6 +191,14 @@ describe('house rules', () => {
         ).map(({ line, lines }) => `${file}:${line} has ${lines} lines`),
       )
     expect(long).toEqual([])
+  })
+
+  test.each(code.filter(isTest))('%s waits as long as a busy machine needs', (file) => {
+    const patienceMs = 30_000
+    // Those without a time of their own wait one second.
+    expect(text(file)).not.toMatch(/\bvi\.wait(For|Until)\((?![^;]*\btimeout: )/)
+    const times = [...text(file).matchAll(/\{ timeout: ([\d_]+)/g)].map(([, ms = '']) => Number(ms.replaceAll('_', '')))
+    expect(times.filter((ms) => ms < patienceMs)).toEqual([])
   })
 
   test('every setting is documented as the table says', () => {

@@ -48,7 +48,7 @@ const type = async (page: PageForTests, selector: string, text: string): Promise
 /** In a shell, as somebody would who pasted it. */
 const inShell = (command: string): Promise<{ code: number; output: string }> =>
   new Promise((resolve) => {
-    execFile('/bin/sh', ['-c', command], { timeout: 20_000 }, (error, stdout, stderr) =>
+    execFile('/bin/sh', ['-c', command], { timeout: 60_000 }, (error, stdout, stderr) =>
       resolve({ code: error ? Number(error.code ?? 1) : 0, output: `${stdout}${stderr}` }),
     )
   })

@@ -95,7 +95,7 @@ describe("the hub's device SDK for Node", () => {
         if (desired.level === 2) resolve(desired)
       })
     })
-    await expect.poll(() => session().listensTo('desired'), { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => session().listensTo('desired')).toBe(true)
     await session().send({ feed: 'desired', version: 4, body: Buffer.from('{"level":2,"$version":4}') })
     expect(await told).toMatchObject({ level: 2 })
   })
@@ -104,7 +104,7 @@ describe("the hub's device SDK for Node", () => {
     client.onDeviceMethod('reboot', (request, response) => {
       response.send(201, { echo: request.payload }, () => {})
     })
-    await expect.poll(() => session().listensTo('methods'), { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => session().listensTo('methods')).toBe(true)
     requests.length = 0
     const callId = '01234567-89ab-4def-8123-456789abcdef'
     await session().send({
@@ -113,9 +113,7 @@ describe("the hub's device SDK for Node", () => {
       requestId: callId,
       body: Buffer.from('{"in":5}'),
     })
-    await expect
-      .poll(() => requests, { timeout: 10_000 })
-      .toMatchObject([{ kind: 'methodAnswer', requestId: callId, status: 201 }])
+    await expect.poll(() => requests).toMatchObject([{ kind: 'methodAnswer', requestId: callId, status: 201 }])
     expect(JSON.parse(String(requests[0]?.body))).toEqual({ echo: { in: 5 } })
   })
 
@@ -128,7 +126,7 @@ describe("the hub's device SDK for Node", () => {
       else if (body === 'reject') void client.reject(message)
       else void client.abandon(message)
     })
-    await expect.poll(() => session().listensTo('commands'), { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => session().listensTo('commands')).toBe(true)
     const command = (body: string): CommandDelivery => ({
       feed: 'commands',
       systemProperties: new Map([

@@ -58,7 +58,7 @@ describe('telemetry', () => {
     }
     link.on('sendable', sendMore)
     sendMore()
-    await expect.poll(() => accepted, { timeout: 20_000 }).toBe(count)
+    await expect.poll(() => accepted).toBe(count)
     const envelopes = log.envelopes()
     expect(envelopes.map(({ body }) => JSON.parse(String(body)).n)).toEqual(Array.from({ length: count }, (_, n) => n))
     expect(envelopes[7]).toMatchObject({
@@ -86,7 +86,7 @@ describe('many devices on one connection', () => {
       }
     }
     requests.on('sendable', putMore)
-    await expect.poll(() => statuses.length, { timeout: 20_000 }).toBe(count)
+    await expect.poll(() => statuses.length).toBe(count)
     expect(new Set(statuses)).toEqual(new Set([200]))
     let accepted = 0
     for (let index = 0; index < count; index++) {
@@ -98,7 +98,7 @@ describe('many devices on one connection', () => {
       })
       link.on('accepted', () => accepted++)
     }
-    await expect.poll(() => accepted, { timeout: 20_000 }).toBe(count)
+    await expect.poll(() => accepted).toBe(count)
     expect(edge.sessions.size).toBe(count)
     const stored = log.envelopes().map(({ deviceId, body }) => `${deviceId}: ${String(body)}`)
     expect(new Set(stored)).toEqual(new Set(Array.from({ length: count }, (_, index) => `d${index}: from ${index}`)))

@@ -107,7 +107,7 @@ describe("the hub's client for events", () => {
       lastEnqueuedOffset: '1',
     })
     const reading = read('0', earliestEventPosition, { trackLastEnqueuedEventProperties: true }, reader)
-    await expect.poll(() => reading.got.length, { timeout: 10_000 }).toBe(2)
+    await expect.poll(() => reading.got.length).toBe(2)
     expect(reading.got[0]).toMatchObject({
       body: { n: 1 },
       properties: { 'le vel': 'hö' },
@@ -149,17 +149,15 @@ describe("the hub's client for events", () => {
     }))
     const end = read('1', latestEventPosition, {}, client({ group: 'end' }))
     for (const { reading, from } of readings)
-      await expect
-        .poll(() => numbers(reading), { timeout: 10_000 })
-        .toEqual(messages(from, 8 - from).map((_, index) => from + index))
+      await expect.poll(() => numbers(reading)).toEqual(messages(from, 8 - from).map((_, index) => from + index))
     const readers = () => fixture.services.readers.count
     expect(readers()).toBe(starts.length + 1)
     await appendBatch(memoryLog, 1, messages(8, 1))
-    await expect.poll(() => numbers(end), { timeout: 10_000 }).toEqual([8])
+    await expect.poll(() => numbers(end)).toEqual([8])
     await Promise.all([...readings.map(({ reading }) => reading), end].map((reading) => reading.close()))
     await expect.poll(readers).toBe(0)
     const beyond = read('1', { sequenceNumber: sequenceOf(50, 0) })
-    await expect.poll(() => beyond.errors, { timeout: 10_000 }).toContain('ArgumentError')
+    await expect.poll(() => beyond.errors).toContain('ArgumentError')
     await beyond.close()
   })
 
@@ -169,15 +167,15 @@ describe("the hub's client for events", () => {
     const lower = read('2', earliestEventPosition, { ownerLevel: 0 })
     const none = read('2', earliestEventPosition)
     await expect
-      .poll(() => [lower.errors[0], none.errors[0]], { timeout: 10_000 })
+      .poll(() => [lower.errors[0], none.errors[0]])
       .toEqual(['ReceiverDisconnectedError', 'ReceiverDisconnectedError'])
     expect(first.errors).toEqual([])
     await Promise.all([lower.close(), none.close()])
     const higher = read('2', earliestEventPosition, { ownerLevel: 2 })
-    await expect.poll(() => first.errors[0], { timeout: 10_000 }).toBe('ReceiverDisconnectedError')
+    await expect.poll(() => first.errors[0]).toBe('ReceiverDisconnectedError')
     await first.close()
     await appendBatch(memoryLog, 2, messages(0, 2))
-    await expect.poll(() => numbers(higher), { timeout: 10_000 }).toEqual([0, 1])
+    await expect.poll(() => numbers(higher)).toEqual([0, 1])
     await higher.close()
   })
 
@@ -187,7 +185,7 @@ describe("the hub's client for events", () => {
       await expect(client(options).getPartitionIds()).rejects.toMatchObject({ code: 'UnauthorizedError' })
     await expect(client({ entity: 'elsewhere' }).getPartitionIds()).rejects.toThrow()
     const absent = read('7', earliestEventPosition)
-    await expect.poll(() => absent.errors[0], { timeout: 10_000 }).toMatch(/NotFound|MessagingEntityNotFound/)
+    await expect.poll(() => absent.errors[0]).toMatch(/NotFound|MessagingEntityNotFound/)
     await absent.close()
   })
 
@@ -198,7 +196,7 @@ describe("the hub's client for events", () => {
       { deviceId: 'd', properties: { event: 'deleted', sequence: 'a3' } },
     ])
     const reading = read('0', earliestEventPosition, {}, client({ entity: 'events' }))
-    await expect.poll(() => reading.got.length, { timeout: 10_000 }).toBe(2)
+    await expect.poll(() => reading.got.length).toBe(2)
     expect(
       reading.got.map(({ sequenceNumber, properties, systemProperties }) => [
         sequenceNumber,
@@ -234,14 +232,14 @@ test('of what routes send to the built-in endpoint each message is read under it
     )
   await append(1, 5, 2, 6)
   await append(1, 2)
-  await expect.poll(() => numbers(reading), { timeout: 10_000 }).toEqual([5, 6])
+  await expect.poll(() => numbers(reading)).toEqual([5, 6])
   expect(reading.got.map(({ sequenceNumber, properties }) => [sequenceNumber, properties])).toEqual([
     [1, { hub: 'hub' }],
     [3, { hub: 'hub' }],
   ])
   routed.apply(2, { ...emptyRouting, fallbackRoute })
   const last = await append(1)
-  await expect.poll(() => reading.got.at(-1)?.sequenceNumber, { timeout: 10_000 }).toBe(sequenceOf(last, 0))
+  await expect.poll(() => reading.got.at(-1)?.sequenceNumber).toBe(sequenceOf(last, 0))
   expect(reading.got.at(-1)?.properties).toEqual({})
   await reading.close()
   edge.stopAccepting()

@@ -50,7 +50,7 @@ test('a reader that waits behind the end of a log that was made anew is called, 
   store.makeAnew()
   await append('c')
   clock.step()
-  await vi.waitFor(() => expect(called).toHaveBeenCalledTimes(1))
+  await expect.poll(() => called.mock.calls.length).toBe(1)
   await expect(textAt(2)).rejects.toMatchObject({ code: 'READING_POSITION_INVALID' })
   expect(await hub.find(0, { from: 'latest' })).toMatchObject({ sequence: sequenceOf(1, 0) })
 })

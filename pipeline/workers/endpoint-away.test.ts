@@ -1,4 +1,4 @@
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import type { Endpoint, RequestOutcome } from '#pipeline/endpoints/endpoint.ts'
 import { unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import { MemoryLog, MemoryStore } from '#pipeline/log/memory/memory-log.ts'
@@ -76,21 +76,21 @@ async function begun(messagesOfBatches: readonly number[]) {
 
 test('for an endpoint that is away nothing is selected again, and nothing more', async () => {
   const { endpoint, selected, append } = await begun([1])
-  await vi.waitFor(() => expect(endpoint.attempts).toBe(1))
+  await expect.poll(() => endpoint.attempts).toBe(1)
   for (const sequence of [1, 2, 3]) await append(1, sequence)
-  await vi.waitFor(() => expect(endpoint.attempts).toBeGreaterThan(3), { timeout: 20_000 })
+  await expect.poll(() => endpoint.attempts).toBeGreaterThan(3)
   expect(selected).toEqual([1])
   endpoint.isAway = false
-  await vi.waitFor(() => expect(endpoint.delivered).toBe(4), { timeout: 20_000 })
+  await expect.poll(() => endpoint.delivered).toBe(4)
   expect(selected.reduce((sum, count) => sum + count, 0)).toBe(4)
 })
 
 test('what is held for an endpoint that is away is bounded, however much waits on the log [G-10]', async () => {
   const large = Math.floor(limits.requestRangeMessagesMax / 2)
   const { endpoint, selected } = await begun(Array(5).fill(large))
-  await vi.waitFor(() => expect(endpoint.attempts).toBeGreaterThan(1), { timeout: 20_000 })
+  await expect.poll(() => endpoint.attempts).toBeGreaterThan(1)
   expect(selected).toEqual([2 * large])
   endpoint.isAway = false
-  await vi.waitFor(() => expect(endpoint.delivered).toBe(5 * large), { timeout: 20_000 })
+  await expect.poll(() => endpoint.delivered).toBe(5 * large)
   expect(Math.max(...selected)).toBe(2 * large)
 })

@@ -62,7 +62,7 @@ test('an engine that is killed between table and view keeps the rows, and the vi
   const asked = once(silentServer, 'request')
   const inserting = expect(insertTexts(sink, 1, ['1', '2'])).rejects.toMatchObject({ code: 'WAREHOUSE_UNAVAILABLE' })
   await asked
-  await expect.poll(() => rowsOf(before, 'telemetry'), { timeout: 20_000 }).toBe(2)
+  await expect.poll(() => rowsOf(before, 'telemetry')).toBe(2)
   await kill()
   await inserting
   const after = await start()

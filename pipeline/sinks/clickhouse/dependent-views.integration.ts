@@ -178,7 +178,7 @@ describe('views over penstock.telemetry', () => {
     }
     const logger = createLogger('worker', 'info', (line) => lines.push(line))
     const watching = watchViews({ warehouse, table: 'telemetry', logger, metrics, clock, stopping: stop.signal })
-    const lookedAt = async (times: number) => await expect.poll(() => looks, { timeout: 20_000 }).toBe(times)
+    const lookedAt = async (times: number) => await expect.poll(() => looks).toBe(times)
     const counted = () => [
       metrics.series('penstock_worker_views').value,
       metrics.series('penstock_worker_views_failing').value,

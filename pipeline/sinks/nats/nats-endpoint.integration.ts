@@ -42,7 +42,7 @@ async function makeStream(settings: Partial<StreamConfig> = {}): Promise<void> {
       () => 'made',
       (error: Error) => error.message,
     )
-  await expect.poll(made, { timeout: 10_000 }).toBe('made')
+  await expect.poll(made).toBe('made')
 }
 
 const start = async (): Promise<void> => {

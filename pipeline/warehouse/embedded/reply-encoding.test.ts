@@ -16,14 +16,11 @@ it.each([
   expect(replyEncodingFor(accepted)?.name).toBe(name)
 })
 
-it('Brotli takes a fraction of the time of its highest quality', async () => {
+it('Brotli packs at a quality that takes a fraction of the time of its highest', async () => {
   const rows = Buffer.from(Array.from({ length: 50_000 }, (_, row) => `${row}\tdevice-${row % 977}\n`).join(''))
-  const startedAtMs = performance.now()
-  brotliCompressSync(rows)
-  const highestMs = performance.now() - startedAtMs
   const encoder = replyEncodingFor('br')?.encoder
   encoder?.end(rows)
   const encoded = Buffer.concat((await encoder?.toArray()) ?? [])
-  expect(performance.now() - startedAtMs - highestMs).toBeLessThan(highestMs / 4)
+  expect(encoded.length).toBeGreaterThan(1.05 * brotliCompressSync(rows).length)
   expect(brotliDecompressSync(encoded).equals(rows)).toBe(true)
 })

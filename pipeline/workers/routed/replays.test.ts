@@ -105,7 +105,7 @@ describe('replays', () => {
   const rows = () => table.messages.map(({ body }) => Buffer.from(body).toString())
   const isDone = async (replays: Replays) => (await replays.runs[0]?.progress())?.isDone === true
   const untilDone = (replays: Replays) =>
-    vi.waitFor(async () => expect(await isDone(replays)).toBe(true), { timeout: 20_000, interval: 10 })
+    vi.waitFor(async () => expect(await isDone(replays)).toBe(true), { timeout: 30_000, interval: 10 })
 
   test('sends what routes send there, in groups of its own, and is done at its end', async () => {
     await send(0, timeMs, 'a', 'b', 'c')
@@ -179,7 +179,7 @@ describe('replays', () => {
           done = await isDone(replays)
           expect(done || calls >= killAt).toBe(true)
         },
-        { timeout: 20_000, interval: 5 },
+        { timeout: 30_000, interval: 5 },
       )
       await log.close()
     }

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Endpoint, EndpointRequest, RequestOutcome } from '#pipeline/endpoints/endpoint.ts'
 import { unavailable } from '#pipeline/endpoints/endpoint-error.ts'
 import type { BatchStamp } from '#pipeline/log/log.ts'
@@ -128,8 +128,7 @@ describe('a router', () => {
 
   const document = (changes: Partial<RoutingDocument>): RoutingDocument => ({ ...emptyRouting, ...changes })
   const bodies = (name: string) => inboxes.get(name)?.flatMap((inbox) => inbox.bodies) ?? []
-  const eventually = (name: string, expected: readonly string[]) =>
-    vi.waitFor(() => expect(bodies(name)).toEqual(expected), { timeout: 20_000 })
+  const eventually = (name: string, expected: readonly string[]) => expect.poll(() => bodies(name)).toEqual(expected)
 
   test('of a log that was made anew each endpoint gets the messages that lie there now, not those that lay under their offsets [G-2]', async () => {
     router.apply(
@@ -169,7 +168,7 @@ describe('a router', () => {
     ] as const)
       await send(body, { level })
     await eventually('plain', ['1'])
-    await vi.waitFor(() => expect(known.asked.length).toBeGreaterThan(1))
+    await expect.poll(() => known.asked.length).toBeGreaterThan(1)
     expect(['asks', 'stamped', 'rest'].map(bodies)).toEqual([[], [], []])
     known.twins.set('d', { tags: { site: 'x' } })
     known.isAway = false
@@ -196,16 +195,16 @@ describe('a router', () => {
       const change = { deviceId: 'd', moduleId: undefined, id: site, opType: 'updateTwin', atMs: 1 } as const
       const bytes = envelopeBytes(twinEventEnvelope({ ...change, body: JSON.stringify({ tags: { site } }) }, 'hub', 1))
       await changes.append(0, stampOf(1), batchFromMessages([{ bytes }]))
-      await vi.waitFor(() => expect(twins.find('d')).toBeUndefined())
+      await expect.poll(() => twins.find('d')).toBeUndefined()
     }
     known.twins.set('d', { tags: { site: 'x' } })
     router.apply(1, document({ routes: [route('site', "$twin.tags.site = 'x'", 'a')], endpoints: [endpoint('a')] }))
     await send('1')
     await eventually('a', ['1'])
-    await vi.waitFor(() => expect(twins.find('d')).toBeDefined())
+    await expect.poll(() => twins.find('d')).toBeDefined()
     await set('y')
     await send('2')
-    await vi.waitFor(() => expect(twins.find('d')).toEqual(['y']))
+    await expect.poll(() => twins.find('d')).toEqual(['y'])
     await set('x')
     await send('3')
     await eventually('a', ['1', '3'])
@@ -235,18 +234,16 @@ describe('a router', () => {
 
   test('an endpoint that is down keeps none of the others, and gets all of its own afterwards', async () => {
     router.apply(1, document({ routes: [route('all', 'true', 'a', 'b')], endpoints: [endpoint('a'), endpoint('b')] }))
-    await vi.waitFor(() => expect(inboxes.get('a')).toBeDefined())
+    await expect.poll(() => inboxes.get('a')).toBeDefined()
     const [down] = inboxes.get('a') ?? []
     if (down === undefined) throw new Error('the endpoint was opened')
     down.isDown = true
     for (const body of ['1', '2', '3']) await send(body)
     await eventually('b', ['1', '2', '3'])
     expect(bodies('a')).toEqual([])
-    await vi.waitFor(() =>
-      expect(router.runs.find((run) => run.endpoint.name === 'a')?.health()).toMatchObject({
-        healthStatus: 'degraded',
-      }),
-    )
+    await expect
+      .poll(() => router.runs.find((run) => run.endpoint.name === 'a')?.health())
+      .toMatchObject({ healthStatus: 'degraded' })
     down.isDown = false
     await eventually('a', ['1', '2', '3'])
   })
@@ -276,7 +273,7 @@ describe('a router', () => {
     await send('1')
     await eventually('a', ['1'])
     router.apply(2, all({ isEnabled: false }))
-    await vi.waitFor(() => expect(router.runs).toEqual([]))
+    await expect.poll(() => router.runs).toEqual([])
     await send('2')
     router.apply(3, all({}))
     await eventually('a', ['1', '2'])
@@ -291,7 +288,7 @@ describe('a router', () => {
   ])('an endpoint that is new begins %s', async (_, startsAtMs, expected) => {
     for (const body of ['1', '2']) await send(body)
     router.apply(1, document({ routes: [route('r', 'true', 'a')], endpoints: [endpoint('a', { startsAtMs })] }))
-    await vi.waitFor(() => expect(router.runs.length).toBe(1))
+    await expect.poll(() => router.runs.length).toBe(1)
     await send('3')
     await eventually('a', expected)
   })
@@ -316,7 +313,7 @@ describe('a router', () => {
       { k: 'v', hub: 'hub.example', site: 'north' },
       { hub: 'hub.example', site: 'north' },
     ])
-    await vi.waitFor(() => expect(bodies('b').length).toBe(3))
+    await expect.poll(() => bodies('b').length).toBe(3)
     expect(letters).toMatchObject([
       { endpoint: 'a', reason: 'ENDPOINT_REFUSED', messageFirst: 0, record: { offset: 1 } },
     ])

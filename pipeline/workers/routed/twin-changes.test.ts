@@ -39,7 +39,7 @@ describe('changes of twins that are told', () => {
   async function following(...senders: readonly string[]): Promise<void> {
     twins.indexOf(['tags', 'site'])
     const missed = vi.spyOn(twins, 'missed')
-    await vi.waitFor(() => expect(missed).toHaveBeenCalled())
+    await expect.poll(() => missed.mock.calls.length).toBeGreaterThan(0)
     await twins.load(senders)
   }
 
@@ -51,7 +51,7 @@ describe('changes of twins that are told', () => {
       { deviceId: 'replaced', opType: 'replaceTwin', body: '{"tags":{}}' },
       { deviceId: 'last', body: 'no JSON' },
     )
-    await vi.waitFor(() => expect(twins.find('replaced')).toBeUndefined())
+    await expect.poll(() => twins.find('replaced')).toBeUndefined()
     expect(twins.find('d/m')).toBeUndefined()
     expect([twins.find('d'), twins.find('other')]).toEqual([[undefined], [undefined]])
   })
@@ -59,12 +59,12 @@ describe('changes of twins that are told', () => {
   test('that could not be heard for a while make it read all of them again', async () => {
     await following('d', 'other')
     const read = vi.spyOn(log, 'read').mockRejectedValueOnce(new PenstockError('LOG_UNAVAILABLE', 'away'))
-    await vi.waitFor(() => expect(twins.find('d')).toBeUndefined(), { timeout: 5_000 })
+    await expect.poll(() => twins.find('d')).toBeUndefined()
     expect(twins.find('other')).toBeUndefined()
     read.mockRestore()
     await twins.load(['d'])
     await tell({ body: '{"tags":{"site":"z"}}' })
-    await vi.waitFor(() => expect(twins.find('d')).toBeUndefined())
+    await expect.poll(() => twins.find('d')).toBeUndefined()
   })
 
   test('are not looked for while no route asks for twins', async () => {
