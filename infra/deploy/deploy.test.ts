@@ -105,7 +105,7 @@ describe('the images', () => {
     expect(places.sort()).toEqual([
       'control/store/pglite-database.ts',
       'pipeline/log/lmdb/lmdb-log.ts',
-      'runtime/landlock.ts',
+      'runtime/c-library.ts',
     ])
     for (const name of libraries.keys()) expect(Object.keys(manifest.devDependencies)).not.toContain(name)
   })
