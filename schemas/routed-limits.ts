@@ -18,6 +18,8 @@ export const routedLimits = {
   selectionCacheBytesMax: 64 * 1024 * 1024,
   /** Blocks that are decompressed at once for routes: as many as libuv's pool has threads. */
   routedBlocksAtOnceMax: 4,
+  /** Edges of which a partition's last counted batch is known, some 200 bytes each: several times as many as append to one at the same time. */
+  countedEdgesMax: 1_024,
   /** An endpoint is behind where its records are so much older than the newest one that any endpoint of its router came to: longer than inserts and retries take. */
   routedBehindMs: 10_000,
   /** `penstock routes explain` reads no longer and no more of the log than this: some millions of messages, beside all that runs. */

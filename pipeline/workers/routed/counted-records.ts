@@ -3,8 +3,13 @@
  *
  * An offset tells of a record that it is behind all others. One at an earlier offset was counted, unless the log was made anew: its offsets
  * begin at 0 again. Sequences of an edge go on, and so tell the two apart.
+ *
+ * Edges get new names for ever where they run as pods, so a partition keeps the stamps of `countedEdgesMax` of them: who was counted longest
+ * ago is forgotten first. What an edge sends that comes back after that is counted all the same. But a batch that it appends a second time is
+ * counted twice, and in a log that was made anew its batches are not counted before those of an edge that is known, or past the old offsets.
  */
 import type { SelectionKey } from '#pipeline/routing/select/selection-cache.ts'
+import { limits } from '#schemas/limits.ts'
 
 /** Where a record lies, and which batch it is. */
 export type RecordPlace = Omit<SelectionKey, 'revision'>
@@ -13,7 +18,7 @@ type Stamp = RecordPlace['stamp']
 interface Counted {
   /** The offset behind the last record that was counted. */
   next: number
-  /** Of each edge, the last batch that was counted. */
+  /** Of each edge, the last batch that was counted; who was counted longest ago comes first. */
   readonly batches: Map<string, Stamp>
 }
 
@@ -27,10 +32,17 @@ export class CountedRecords {
     const before = counted.batches.get(stamp.edgeId)
     if (!isNew(stamp, before, offset >= counted.next)) return false
     counted.next = offset + 1
+    counted.batches.delete(stamp.edgeId)
     counted.batches.set(stamp.edgeId, stamp)
+    if (counted.batches.size > limits.countedEdgesMax) forgetFirst(counted.batches)
     this.#places.set(key, counted)
     return true
   }
+}
+
+function forgetFirst(batches: Map<string, Stamp>): void {
+  const { value: first } = batches.keys().next()
+  if (first !== undefined) batches.delete(first)
 }
 
 /** @param isBehind its offset is behind those of all records that were counted */

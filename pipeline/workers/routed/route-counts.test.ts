@@ -6,6 +6,7 @@ import type { Logger } from '#runtime/logger.ts'
 import { silentLogger } from '#runtime/logger.ts'
 import { virtualClock } from '#runtime/virtual-clock.ts'
 import { batchFromMessages, envelopeBytes } from '#schemas/batch.ts'
+import { limits } from '#schemas/limits.ts'
 import { RouteCounts } from './route-counts.ts'
 
 describe('what routes make of messages', () => {
@@ -89,6 +90,35 @@ describe('what routes make of messages', () => {
     counts.count(place(9, 4, 1), selection, routeSet)
     counts.count({ ...place(3), stamp: { edgeId: 'edge-2', epoch: 3, sequence: 0 } }, selection, routeSet)
     expect(value('penstock_route_messages_matched_total', 'route="high"')).toBe(3)
+  })
+
+  test('of an edge are known as repeated until as many others came as are kept, also where it goes on meanwhile', async () => {
+    const selection = await selected('high')
+    let offset = 0
+    const count = (edgeId: string, sequence: number) =>
+      counts.count({ ...place(offset++), stamp: { edgeId, epoch: 1, sequence } }, selection, routeSet)
+    const counted = () => value('penstock_route_messages_matched_total', 'route="high"')
+    const others = (name: string, howMany: number) => {
+      for (let index = 0; index < howMany; index++) count(`${name}-${index}`, 0)
+    }
+    count('quiet', 0)
+    count('busy', 0)
+    others('early', limits.countedEdgesMax - 3)
+    count('busy', 1)
+    others('middle', 1)
+    const before = counted()
+    // All of them are known: nobody is forgotten before there is need.
+    for (const edgeId of ['quiet', 'early-0', 'middle-0']) count(edgeId, 0)
+    count('busy', 1)
+    expect(counted()).toBe(before)
+    others('late', limits.countedEdgesMax - 2)
+    expect(counted()).toBe((before ?? 0) + limits.countedEdgesMax - 2)
+    // Who was counted last is known still, and who was longest ago is not: an append that it repeats now counts twice, and what follows once.
+    count('busy', 1)
+    expect(counted()).toBe((before ?? 0) + limits.countedEdgesMax - 2)
+    count('quiet', 0)
+    count('quiet', 1)
+    expect(counted()).toBe((before ?? 0) + limits.countedEdgesMax)
   })
 
   test('of each 64th record one route is looked at: what it costs, and why it is undefined', async () => {
