@@ -47,6 +47,17 @@ async function routed(tls: boolean, failuresMax = 3) {
       return isPenstockError(error) ? error.code : String(error)
     }
   }
+  /** @returns what a write by this query is answered with */
+  const write = async (query: string, content: string) => {
+    const headers = [['x-ms-blob-type', 'BlockBlob']]
+    const head = { method: 'PUT', path: '/device-files/d/f', queryText: sasToken.slice(1) + query, headers }
+    const request = new ReadRequest(head as never, [], { remoteAddress: '127.0.0.1', certificates: [] })
+    const route = routes.find(({ method }) => method === 'PUT')
+    assert(route !== undefined && 'handleStream' in route, 'files are written')
+    await route.admit?.(request)
+    const body = Object.assign(Readable.from([Buffer.from(content)]), { lengthBytes: content.length })
+    return await (async () => route.handleStream(request, body))().catch(blobFaultAnswer)
+  }
   const get = async (headers: Readonly<Record<string, string>>, query = sasToken, sent = 'GET') => {
     const head = {
       method: sent,
@@ -63,7 +74,7 @@ async function routed(tls: boolean, failuresMax = 3) {
     const { 'Content-Range': range, ETag: etag } = answer.headers ?? {}
     return { status: answer.status, range, etag, bytes: answer.bodyBytes, body: String(Buffer.concat(pieces)) }
   }
-  return { files, store, put, get, sasToken }
+  return { files, store, put, write, get, sasToken }
 }
 
 describe('the address of a file', () => {
@@ -111,6 +122,29 @@ describe('the address of a file', () => {
       await files.close()
     },
   )
+})
+
+describe('a file that is written', () => {
+  const list = '<?xml version="1.0"?><BlockList><Latest>YQ==</Latest></BlockList>'
+
+  test.each([
+    ['whole', '', 'abc'],
+    ['as blocks', '&comp=blocklist', list],
+  ])('%s is told with its etag; where it is deleted before that, it is not there', async (_how, query, content) => {
+    const { files, store, write, get } = await routed(true)
+    expect((await write('&comp=block&blockid=YQ%3D%3D', 'abc')).status).toBe(201)
+    const { status, headers } = await write(query, content)
+    expect([status, headers?.ETag]).toEqual([201, (await get({})).etag])
+    const find = store.find.bind(store)
+    store.find = (key) => {
+      store.files.delete(key)
+      return find(key)
+    }
+    const answer = await write(query, content)
+    expect([answer.status, answer.headers?.['x-ms-error-code']]).toEqual([404, 'BlobNotFound'])
+    expect(answer.status).toBe((await get({})).status)
+    await files.close()
+  })
 })
 
 describe('a part of a file', () => {

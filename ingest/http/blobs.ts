@@ -105,7 +105,7 @@ async function read(uploads: FileUploads, address: BlobAddress, request: HttpReq
   const part = range && found && partOf(range, found.bytes)
   if (range !== undefined && found !== undefined && part === undefined) return rangeRefusedAnswer(found.bytes)
   const whole = await uploads.read(address, part)
-  if (whole === undefined) throw new BlobFault(404, 'BlobNotFound', 'there is no such file')
+  if (whole === undefined) throw absent()
   if (found === undefined || etagOf(whole) === etagOf(found))
     return part === undefined ? contentAnswer(whole) : partAnswer(whole, part)
   discardStream(whole.content)
@@ -213,11 +213,15 @@ async function write(
   }
 }
 
-/** A client lets go of what it was told is stored. */
+/** A client lets go of what it was told is stored. Whoever may change the store may have deleted the file by now. */
 async function storedAnswer(uploads: FileUploads, grant: WriteGrant): Promise<HttpAnswer> {
   const found = await uploads.find(grant)
-  assert(found !== undefined, 'a file that was put is there')
+  if (found === undefined) throw absent()
   return createdAnswer(found)
+}
+
+function absent(): BlobFault {
+  return new BlobFault(404, 'BlobNotFound', 'there is no such file')
 }
 
 /** Clients that replace nothing say so. */
