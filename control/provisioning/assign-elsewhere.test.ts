@@ -1,6 +1,7 @@
 /** Registrations that others interfere with, at one moment each; at every moment: `interrupted-placements.test.ts`. */
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { silentLogger } from '#runtime/logger.ts'
+import { MemoryHub } from './memory-hub-fixture.ts'
 import { far, here, PlacementWorld, Steps, there } from './placement-fixture.ts'
 import { putIntent } from './placement-intents.ts'
 
@@ -99,10 +100,36 @@ test('a device that left a hub that is away is taken from it once it is back, wh
   expect([...world.hubs[there].devices.keys()]).toEqual(['other'])
 })
 
-test('a device that moves to the same hub by another name stays there', async () => {
-  const { [far]: other } = world.hubs
-  world.hubs[far] = world.hubs[there]
-  try {
+describe('one hub under two names', () => {
+  let other: PlacementWorld['hubs'][typeof far]
+  beforeAll(() => {
+    other = world.hubs[far]
+    world.hubs[far] = world.hubs[there]
+  })
+  afterAll(() => {
+    world.hubs[far] = other
+  })
+
+  /** It is in the hub that its registration says, if that says one. */
+  async function expectInPlace(label: string): Promise<void> {
+    await world.settle()
+    const { hub } = (await registration()) ?? {}
+    const isThere = world.hubs[there].devices.has('d')
+    expect({ hub, isThere }, label).toEqual({ hub, isThere: hub !== undefined })
+  }
+
+  /** A process that ended when it had made the device, and before it wrote so. */
+  async function leftBehind(): Promise<void> {
+    await world.clear()
+    const counted = new Steps()
+    await process(counted).register('d', { hub: far })
+    await world.clear()
+    await killed((steps) => process(steps).register('d', { hub: far }), counted.count)
+    expect(await registration()).toMatchObject({ hub: undefined, status: 'assigning' })
+    expect(world.hubs[there].devices.size).toBe(1)
+  }
+
+  test('a device that moves to the other one stays there', async () => {
     await process().register('d', { hub: there })
     await process().register('d', { hub: far })
     await world.settle()
@@ -118,9 +145,73 @@ test('a device that moves to the same hub by another name stays there', async ()
       await world.settle()
       expect([...world.hubs[there].devices.keys()], `killed before step ${last}`).toEqual(['d'])
     }
-  } finally {
-    world.hubs[far] = other
-  }
+  })
+
+  test('a device that registers for one at any moment of its registration for the other stays there', async () => {
+    const counted = new Steps()
+    await process(counted).register('d', { hub: far })
+    for (let last = 1; last <= counted.count; last++) {
+      await world.clear()
+      const steps = new Steps(last, () => process().register('d', { hub: there }))
+      await process(steps).register('d', { hub: far })
+      await expectInPlace(`overtaken before step ${last}`)
+      await world.clear()
+      await killed((dying) => process(dying).register('d', { hub: far }), last)
+      await process().register('d', { hub: there })
+      await expectInPlace(`killed before step ${last}`)
+      expect((await registration())?.hub).toBe(there)
+    }
+  })
+
+  test('a device that was left under one and is given the other stays there, whatever becomes of its moves', async () => {
+    await leftBehind()
+    await process().register('d', { hub: there })
+    const counted = new Steps()
+    await process(counted).register('d', { hub: far })
+    for (let last = 1; last <= counted.count; last++) {
+      await leftBehind()
+      await process().register('d', { hub: there })
+      const steps = new Steps(last, () => world.disenrol())
+      await process(steps).register('d', { hub: far })
+      await expectInPlace(`withdrawn before step ${last}`)
+      await leftBehind()
+      await process().register('d', { hub: there })
+      await killed((dying) => process(dying).register('d', { hub: far }), last)
+      await expectInPlace(`killed before step ${last}`)
+    }
+  })
+
+  test('a device that moves while the name before is out of reach stays there once that is back', async () => {
+    const hub = world.hubs[there]
+    // Of one name: what it is told goes to the hub itself.
+    const named = Object.assign(new MemoryHub(), { devices: hub.devices, put: hub.put.bind(hub) })
+    world.hubs[there] = named
+    try {
+      await process().register('d', { hub: there })
+      named.reach = 'away'
+      await process().register('d', { hub: far, migrates: false })
+      named.reach = 'here'
+      world.hubs[far].reach = 'away'
+      await world.settle()
+      expect(await world.database.query('SELECT hub FROM penstock.placement_intents')).toEqual([{ hub: there }])
+      world.hubs[far].reach = 'here'
+      await expectInPlace('back')
+      expect(await registration()).toMatchObject({ hub: far, status: 'assigned' })
+      expect(await world.database.query('SELECT hub FROM penstock.placement_intents')).toEqual([])
+    } finally {
+      world.hubs[there] = hub
+    }
+  })
+
+  test('a device that moves with another key has it', async () => {
+    await process().register('d', { hub: there })
+    await process().register('d', { hub: far, key: 2 })
+    await expectInPlace('another key')
+    expect(await registration()).toMatchObject({ hub: far, status: 'assigned' })
+    const primaryKey = Buffer.alloc(32, 2).toString('base64')
+    const device = world.hubs[there].devices.get('d')?.document
+    expect(device).toMatchObject({ authentication: { symmetricKey: { primaryKey } } })
+  })
 })
 
 test('an intent for a hub that was unlinked when it was written does not stay', async () => {

@@ -20,6 +20,7 @@ import { limits } from '#schemas/limits.ts'
 import { type Choice, noHub } from './allocation.ts'
 import { type Assignment, deviceIdOf, isOwnedBy, lockIds, type Refusal, registrationOf } from './assign-here.ts'
 import { type AllocationFault, type CustomChoice, customChoice } from './custom-allocation.ts'
+import type { DevicesOf } from './deprovision.ts'
 import { idKey } from './enrolment.ts'
 import { credentialsOf, type HubDevices, LinkedDevices, type SeenDevice } from './hub-devices.ts'
 import type { Known } from './known-enrolments.ts'
@@ -143,13 +144,14 @@ export class AssignElsewhere {
     const substatus: Substatus | undefined =
       leaving === undefined ? undefined : migrates ? 'deviceDataMigrated' : 'deviceDataReset'
     const given = { ...assignment, firstTwin: twin, payload, substatus, isBegun: true, leaving: leaving?.intent }
-    const refusal = await this.#give(wanted, hostName, given)
+    const refusal = await this.#give(wanted, hostName, given, leaving?.seen)
     if (refusal !== undefined) throw refusedFor(refusal)
     if (leaving === undefined) return
-    await settle(this.#parts.database, leaving.intent, leaving.devices, leaving.seen).catch((error: unknown) =>
+    const { intent, devices, seen } = leaving
+    await settle(this.#parts.database, intent, devices, this.#asDevicesOf(known), seen).catch((error: unknown) =>
       this.#parts.logger.warn('a device that has another hub now is not taken from the one before yet', {
-        device: leaving.intent.deviceId,
-        hub: known.registration?.hub,
+        device: intent.deviceId,
+        hub: intent.hub,
         error,
       }),
     )
@@ -179,7 +181,12 @@ export class AssignElsewhere {
     }
   }
 
-  async #give(wanted: Wanted, hostName: string, assignment: Assignment): Promise<Refusal | undefined> {
+  async #give(
+    wanted: Wanted,
+    hostName: string,
+    assignment: Assignment,
+    seen: SeenDevice | undefined,
+  ): Promise<Refusal | undefined> {
     const { hubName, clock, assignHere, database, logger, outgoing } = this.#parts
     if (hostName === hubName) {
       const outcome = await assignHere(assignment)
@@ -199,10 +206,11 @@ export class AssignElsewhere {
       twin: assignment.firstTwin ?? enrolment.initialTwin,
       isThere: before?.hub === hostName && before.deviceId === deviceId,
       isOwn: this.#isOwn(wanted, hostName, deviceId),
+      leaving: before?.deviceId === deviceId ? seen : undefined,
     }
-    const devices = new LinkedDevices(hub, outgoing)
+    const hubs = { devices: new LinkedDevices(hub, outgoing), devicesOf: this.#asDevicesOf(known) }
     const placed = { ...registration, hub: hostName, credentials: credentialsOf(authentication) }
-    return placeInLinkedHub({ database, logger, devices, registration: placed, enrolment, device, leaving })
+    return placeInLinkedHub({ database, logger, ...hubs, registration: placed, enrolment, device, leaving })
   }
 
   #isOwn({ assignment, known }: Wanted, hostName: string, deviceId: string): boolean {
@@ -213,6 +221,10 @@ export class AssignElsewhere {
     if (hostName === this.#parts.hubName) return this.#parts.own
     const hub = known.linkedHubs.find((each) => each.hostName === hostName)
     return hub && new LinkedDevices(hub, this.#parts.outgoing)
+  }
+
+  #asDevicesOf(known: Known): DevicesOf {
+    return async (hostName) => this.#devicesOf(hostName, known)
   }
 
   #begun(assignment: Assignment, before: Registration | undefined): Registration {

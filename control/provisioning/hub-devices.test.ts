@@ -18,6 +18,7 @@ test('a linked hub that shows a device without its etag is none to register with
     isThere: false,
     isOwn: true,
     left: [],
+    leaving: undefined,
     intend: async () => undefined,
   }
   const refused = expect.objectContaining({ code: 'PROVISIONING_UNREACHABLE' })

@@ -29,6 +29,14 @@ export interface SeenDevice {
   readonly etag: string
   /** As `credentialsOf`. */
   readonly credentials: string
+  /** By which a hub tells a device from one of the same id that was there before. Hubs that count may give two devices one etag. */
+  readonly generationId: unknown
+}
+
+/** Whether it is one device that was seen twice, by whichever names of its hub, and was not changed in between. */
+export function isSame(one: SeenDevice | undefined, other: SeenDevice | undefined): boolean {
+  if (one === undefined || other === undefined) return false
+  return one.etag === other.etag && one.credentials === other.credentials && one.generationId === other.generationId
 }
 
 /** A device that a hub is to have. */
@@ -44,6 +52,8 @@ export interface WantedDevice {
   readonly isOwn: boolean
   /** Credentials of a device that an operation left there: it is made anew, for nobody knows how far that came. */
   readonly left: readonly string[]
+  /** As it was seen in the hub that it leaves, which may be the same by another name: there it stays. */
+  readonly leaving: SeenDevice | undefined
   /** Called before the device is made. @returns why it must not be */
   readonly intend: () => Promise<Refusal | undefined>
 }
@@ -68,7 +78,9 @@ export class OwnDevices implements HubDevices {
 
   async seen(deviceId: string): Promise<SeenDevice | undefined> {
     const identity = await this.#identities.get({ deviceId, moduleId: undefined })
-    return identity && { etag: identity.etag, credentials: credentialsOf(identity.authentication) }
+    if (identity === undefined) return undefined
+    const { etag, authentication, generationId } = identity
+    return { etag, credentials: credentialsOf(authentication), generationId }
   }
 
   async remove(deviceId: string, etag?: string): Promise<boolean> {
@@ -108,7 +120,7 @@ export class LinkedDevices implements HubDevices {
   async seen(deviceId: string): Promise<SeenDevice | undefined> {
     const answer = await this.#send('GET', pathOf(deviceId))
     if (answer.status === 404) return undefined
-    return { etag: this.#etagIn(answer), credentials: credentialsIn(this.#expected(200, answer)) }
+    return this.#seenIn(answer)
   }
 
   async remove(deviceId: string, etag?: string): Promise<boolean> {
@@ -120,17 +132,19 @@ export class LinkedDevices implements HubDevices {
 
   /** Gives the hub a device with these credentials. @returns why it does not get it */
   async give(wanted: WantedDevice): Promise<Refusal | undefined> {
-    const { deviceId, authentication, isThere, isOwn, left } = wanted
+    const { deviceId, authentication, isThere, left, leaving } = wanted
     const path = pathOf(deviceId)
     const there = await this.#send('GET', path)
     if (there.status === 404) return this.#make(wanted)
     const device = this.#expected(200, there)
-    const credentials = credentialsIn(device)
-    const etag = this.#etagIn(there)
-    if (left.includes(credentials)) return (await this.remove(deviceId, etag)) ? this.#make(wanted) : 'overtaken'
+    const seen = this.#seenIn(there)
+    const { etag, credentials } = seen
+    const stays = isSame(leaving, seen)
+    if (left.includes(credentials) && !stays)
+      return (await this.remove(deviceId, etag)) ? this.#make(wanted) : 'overtaken'
     const isSameAsWanted = credentials === credentialsOf(authentication)
     if (isSameAsWanted && isThere) return undefined
-    if (!isSameAsWanted && !isOwn) return 'foreign'
+    if (!isSameAsWanted && !wanted.isOwn && !stays) return 'foreign'
     // Its etag is another one from here on: whoever is about to take it away, for an earlier registration, leaves it.
     const renewed = { ...device, authentication: authenticationDocument(authentication) }
     this.#expected(200, await this.#send('PUT', path, renewed, ifMatch(etag)))
@@ -169,6 +183,11 @@ export class LinkedDevices implements HubDevices {
     const token = createSasToken({ scope, key, policyName, expiresAtMs: Date.now() + tokenMs })
     const url = new URL(`https://${hostName}/${path}?api-version=2021-04-12`)
     return this.#outgoing.send({ method, url, body, headers: { ...headers, Authorization: token } })
+  }
+
+  #seenIn(answer: OutgoingAnswer): SeenDevice {
+    const device = this.#expected(200, answer)
+    return { etag: this.#etagIn(answer), credentials: credentialsIn(device), generationId: device.generationId }
   }
 
   #etagIn(answer: OutgoingAnswer): string {

@@ -9,6 +9,7 @@
 import type { Database } from '#control/store/database.ts'
 import type { Logger } from '#runtime/logger.ts'
 import type { Refusal } from './assign-here.ts'
+import type { DevicesOf } from './deprovision.ts'
 import type { Enrolment } from './enrolment.ts'
 import { enrolmentsInForce } from './enrolment-rows.ts'
 import { credentialsOf, type LinkedDevices, type WantedDevice } from './hub-devices.ts'
@@ -22,6 +23,7 @@ export interface Placing {
   readonly database: Database
   readonly logger: Logger
   readonly devices: LinkedDevices
+  readonly devicesOf: DevicesOf
   /** As it is to be written. */
   readonly registration: Registration & { readonly hub: string }
   readonly enrolment: Enrolment
@@ -69,11 +71,11 @@ function written(
 }
 
 /** Rejects never: what it cannot do now is done later. */
-async function takeBack({ database, logger, devices }: Placing, intent: PlacementIntent): Promise<void> {
+async function takeBack({ database, logger, devices, devicesOf }: Placing, intent: PlacementIntent): Promise<void> {
   try {
     // It is gone where this process stood still, and another one found nothing to take back yet.
     await putIntentAgain(database, intent)
-    await settle(database, intent, devices)
+    await settle(database, intent, devices, devicesOf)
   } catch (error) {
     logger.warn('a device whose registration was withdrawn or overtaken is not taken from a linked hub yet', {
       device: intent.deviceId,

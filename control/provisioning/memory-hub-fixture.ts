@@ -1,10 +1,13 @@
 /** For tests: linked hubs without a network, which count their devices. */
+import { randomUUID } from 'node:crypto'
 import { PenstockError } from '#schemas/errors.ts'
 import { type OutgoingAnswer, type OutgoingRequest, OutgoingRequests } from './outgoing-requests.ts'
 
 interface HubDevice {
   readonly document: object
+  /** Another hub may give its devices the same ones. */
   readonly etag: string
+  readonly generationId: string
   readonly twin: object
 }
 
@@ -26,7 +29,8 @@ export class MemoryHub {
 
   put(deviceId: string, document: object, twin: object = {}): OutgoingAnswer {
     const etag = `m${++this.#etags}`
-    this.devices.set(deviceId, { document, etag, twin })
+    const generationId = this.devices.get(deviceId)?.generationId ?? randomUUID()
+    this.devices.set(deviceId, { document, etag, generationId, twin })
     return { status: 200, body: { ...document, etag } }
   }
 
@@ -43,7 +47,8 @@ export class MemoryHub {
       return { status: 200, body: this.devices.get(deviceId)?.twin }
     }
     if (ifMatch !== undefined && ifMatch !== '*' && ifMatch !== there.etag) return { status: 412, body: {} }
-    if (method === 'GET') return { status: 200, body: { ...there.document, etag: there.etag } }
+    if (method === 'GET')
+      return { status: 200, body: { ...there.document, etag: there.etag, generationId: there.generationId } }
     if (method === 'PUT') return this.put(deviceId, body as object, there.twin)
     this.devices.delete(deviceId)
     return { status: 204, body: undefined }

@@ -2,7 +2,7 @@
  * Takes back what an operation left in a hub:
  *
  *   device looked at ─▶ intent taken over, if nobody has gone on with it ─▶ device removed, as it was looked at ─▶ intent gone
- *                          └── the registration says that hub: intent gone, the device stays
+ *                          └── the registration says that hub, or the same one by another name: intent gone, the device stays
  *
  * It was looked at before the intent was taken over, and whoever gives it to this hub later takes the intent over and writes it anew. So
  * nothing is removed that was given since. What ends in between, or finds the hub away, is begun again.
@@ -14,7 +14,7 @@ import { isPenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import { lockIds } from './assign-here.ts'
 import type { DevicesOf } from './deprovision.ts'
-import type { HubDevices, SeenDevice } from './hub-devices.ts'
+import { type HubDevices, isSame, type SeenDevice } from './hub-devices.ts'
 import {
   deleteIntent,
   deleteIntentsLeftElsewhere,
@@ -34,17 +34,38 @@ export async function settle(
   database: Database,
   intent: PlacementIntent,
   devices: HubDevices,
+  devicesOf: DevicesOf,
   before?: SeenDevice,
 ): Promise<void> {
-  const seen = before ?? (await devices.seen(intent.deviceId))
-  const operationId = await takenOver(database, intent)
-  if (operationId === undefined) return
-  const { credentials, seenEtag = seen?.etag } = intent
-  const isOurs = seen !== undefined && credentials.includes(seen.credentials) && seen.etag === seenEtag
-  const isGone = !isOurs || (await devices.remove(intent.deviceId, seen.etag))
+  const { deviceId, credentials, seenEtag } = intent
+  const seen = before ?? (await devices.seen(deviceId))
+  const taken = await takenOver(database, intent)
+  if (taken === undefined) return
+  const isOurs = seen !== undefined && credentials.includes(seen.credentials) && seen.etag === (seenEtag ?? seen.etag)
+  // One whose etag is known is written anew when it gets another hub. Any other may be what the hub by its other name was given.
+  const stays = isOurs && seenEtag === undefined && (await isSeenIn(taken.otherHub, deviceId, seen, devicesOf))
+  if (stays === 'not known') return
+  const isGone = !isOurs || stays || (await devices.remove(deviceId, seen.etag))
   // It was changed since. What was seen long before is somebody else's by now; else it is looked at once more.
   if (!isGone && before === undefined) return
-  await deleteIntent(database, { ...intent, operationId })
+  await deleteIntent(database, { ...intent, operationId: taken.operationId })
+}
+
+/** Whether the hub where the registration says the device is shows the very same one. A hub that is away, or not linked now, may be asked later. */
+async function isSeenIn(
+  hub: string | undefined,
+  deviceId: string,
+  seen: SeenDevice,
+  devicesOf: DevicesOf,
+): Promise<boolean | 'not known'> {
+  if (hub === undefined) return false
+  try {
+    const devices = await devicesOf(hub)
+    return devices === undefined ? 'not known' : isSame(await devices.seen(deviceId), seen)
+  } catch (error) {
+    if (!isPenstockError(error, 'PROVISIONING_UNREACHABLE')) throw error
+    return 'not known'
+  }
 }
 
 /**
@@ -66,7 +87,7 @@ export async function settleLeft(
     try {
       const devices = left.length === 0 ? undefined : await devicesOf(hub)
       if (devices === undefined) continue
-      for (const intent of left) await settle(database, intent, devices)
+      for (const intent of left) await settle(database, intent, devices, devicesOf)
       most = Math.max(most, left.length)
     } catch (error) {
       if (!isPenstockError(error, 'PROVISIONING_UNREACHABLE')) throw error
@@ -76,18 +97,26 @@ export async function settleLeft(
   return most
 }
 
-/** @returns under which name the device is taken away; `undefined`: it stays */
-function takenOver(database: Database, intent: PlacementIntent): Promise<string | undefined> {
+interface TakenOver {
+  /** Under which name the device is taken away. */
+  readonly operationId: string
+  /** Where its registration says that it is. */
+  readonly otherHub: string | undefined
+}
+
+/** @returns `undefined`: the device stays */
+function takenOver(database: Database, intent: PlacementIntent): Promise<TakenOver | undefined> {
   return database.transaction(async (queries) => {
     await lockIds(queries, [intent.registrationId])
     if (!(await isIntentHeld(queries, intent))) return undefined
     const registration = await lockedRegistrationRow(queries, intent.registrationId)
-    if (registration?.hub === intent.hub && registration.deviceId === intent.deviceId) {
+    const hub = registration?.deviceId === intent.deviceId ? registration.hub : undefined
+    if (hub === intent.hub) {
       await deleteIntent(queries, intent)
       return undefined
     }
     const operationId = `settled.${randomUUID()}`
     await takeIntentOver(queries, intent, operationId)
-    return operationId
+    return { operationId, otherHub: hub }
   })
 }
