@@ -36,7 +36,7 @@ export const jobLimits = {
   transferReadBytes: 1024 * 1024,
   /** Lines of one transaction of an import, or what the pace lets, if that is less; the hub's own number of operations in one request. */
   transferLinesAtOnceMax: 100,
-  /** Refusals that are gathered in the store before they are a block. */
+  /** Refusals that are gathered in the store before they are a block: a blob has room for 3 GiB of them, some 20,000,000. */
   transferPendingBytesMax: 64 * 1024,
   /** An address with its signature. */
   transferUriBytesMax: 4 * 1024,

@@ -4,9 +4,11 @@
  *   part of the blob ──▶ lines ──▶ some at a time ──▶ one transaction: identities, twins, position, refusals ──▶ enough refusals: a block
  *
  * Lines and the position behind them are committed together: whatever is killed, no line is carried out twice, and none is left out.
+ * A line at which the import breaks off is named, and what was refused before it is in the other blob.
  */
 import { type BulkStep, runSteps } from '#control/identities/bulk-steps.ts'
 import type { Queries } from '#control/store/database.ts'
+import { assert } from '#runtime/assert.ts'
 import type { Pace } from '#runtime/pace.ts'
 import { limits } from '#schemas/limits.ts'
 import { type BlobLine, linesIn } from './blob-lines.ts'
@@ -31,9 +33,11 @@ export async function importIdentities(attempt: TransferAttempt): Promise<void> 
   const target = attempt.container(state.transfer.target)
   let progress: Progress = { at: { ...state.at, etag: source.etag }, counts: state.counts }
   while (progress.at.bytes < source.bytes) {
-    const { bytes: from, lines: before } = progress.at
+    const { bytes: from } = progress.at
     const lines = await nextLines(attempt, source, progress.at)
     for (let some = taken(lines, pace); some.length > 0; some = taken(lines, pace)) {
+      if (progress.at.blocks >= limits.transferBlocksMax)
+        return await breakOff(attempt, target, progress, 'is not carried out: a blob has no room for more refusals')
       await pace.ready(run.over)
       if (run.over.aborted) return
       progress = await carriedOut(attempt, progress, some.map(importLine), source.bytes)
@@ -43,12 +47,21 @@ export async function importIdentities(attempt: TransferAttempt): Promise<void> 
       await tools.work.advance(undefined, run.job, progress.at, progress.counts)
     }
     if (progress.at.bytes === from)
-      throw transferFault(`line ${before + 1} of ${source.blob} is longer than ${limits.transferReadBytes} bytes`)
+      return await breakOff(attempt, target, progress, `is longer than ${limits.transferReadBytes} bytes`)
   }
-  if (progress.at.pending !== '') progress = await withBlock(attempt, target, progress)
-  // Also where nothing was refused: what an earlier import left there is not this one's.
-  await attempt.asking(() => target.commit(state.transfer.target.blob, run.job.jobId, progress.at.blocks))
+  progress = await withLog(attempt, target, progress)
   await tools.work.complete(run.job, progress.at, { ...progress.counts, percent: 100 })
+}
+
+/** At the line that comes next. What was refused before it is told. @throws JOB_INVALID */
+async function breakOff(
+  attempt: TransferAttempt,
+  target: TransferContainer,
+  progress: Progress,
+  reason: string,
+): Promise<never> {
+  await withLog(attempt, target, progress)
+  throw transferFault(`line ${progress.at.lines + 1} of ${attempt.state.transfer.source?.blob} ${reason}`)
 }
 
 /** The version of the blob that was begun with. @throws JOB_INVALID where there is none, or it is another one by now */
@@ -137,9 +150,18 @@ async function withBlock(
   target: TransferContainer,
   { at, counts }: Progress,
 ): Promise<Progress> {
+  assert(at.blocks < limits.transferBlocksMax, `a blob has ${limits.transferBlocksMax} blocks at most`)
   const block = Buffer.from(at.pending)
   await asking(() => target.putBlock(state.transfer.target.blob, run.job.jobId, at.blocks, block))
   return { at: { ...at, blocks: at.blocks + 1, pending: '' }, counts }
+}
+
+/** Makes the blob of all that was refused; also where nothing was: what an earlier import left there is not this one's. */
+async function withLog(attempt: TransferAttempt, target: TransferContainer, before: Progress): Promise<Progress> {
+  const { run, state, asking } = attempt
+  const progress = before.at.pending === '' ? before : await withBlock(attempt, target, before)
+  await asking(() => target.commit(state.transfer.target.blob, run.job.jobId, progress.at.blocks))
+  return progress
 }
 
 function count({ job, tools: { metrics } }: TransferAttempt['run'], before: TransferCounts, after: TransferCounts) {

@@ -228,11 +228,60 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
     const failureOf = async (id: string) => (await registry.transfers.get(id)).failure
 
     test('a line that is longer than a part fails the import, and keeps what came before', async () => {
-      fill([{ id: 'short' }, `{"id":"${'x'.repeat(limits.transferReadBytes)}"}`])
+      fill([{ id: 'short' }, 'no JSON', `{"id":"${'x'.repeat(limits.transferReadBytes)}"}`])
       const { id } = await registry.transfers.create(imported)
       await run()
-      expect(await registry.transfers.get(id)).toMatchObject({ status: 'failed', done: 1 })
-      expect(await failureOf(id)).toMatch(/^line 2 of devices.txt is longer than/)
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'failed', done: 1, refused: 1 })
+      expect(await failureOf(id)).toMatch(/^line 3 of devices.txt is longer than/)
+      expect(linesOf('out/importErrors.log')).toMatchObject([{ line: 2 }])
+    })
+
+    /** As if so much had been refused before that the log has room for one block more. */
+    async function almostFilled(id: string): Promise<void> {
+      const blocks = limits.transferBlocksMax - 1
+      for (let index = 0; index < blocks; index++)
+        containers.blocks.set(`out/importErrors.log ${id} ${index}`, Buffer.alloc(0))
+      const { at } = (await registry.transfers.read(id)) ?? {}
+      await database.query('UPDATE penstock.transfers SET position = $2 WHERE job_id = $1', [
+        id,
+        JSON.stringify({ ...at, blocks }),
+      ])
+    }
+
+    test('an import of more refusals than a blob has room for ends before the next line, and tells of all before it', async () => {
+      const count = 700
+      fill(Array.from({ length: count }, (_, index) => ({ id: `${'x'.repeat(100)}${index}`, importMode: 'update' })))
+      const { id } = await registry.transfers.create(imported)
+      await almostFilled(id)
+      const stop = new AbortController()
+      containers.gate = (call) => {
+        if (call === 'commit') stop.abort()
+      }
+      await run(stop.signal)
+      expect((await registry.transfers.get(id)).status).toBe('running')
+      // Whoever goes on with it ends it in the same way.
+      await database.query('UPDATE penstock.jobs SET leased_until = now()')
+      containers.gate = () => {}
+      await run()
+      const { status, done, refused, failure } = await registry.transfers.get(id)
+      expect([status, done]).toEqual(['failed', 0])
+      expect(refused).toBeGreaterThan(0)
+      expect(refused).toBeLessThan(count)
+      expect(failure).toBe(
+        `line ${refused + 1} of devices.txt is not carried out: a blob has no room for more refusals`,
+      )
+      expect(linesOf('out/importErrors.log').map(({ line }) => line)).toEqual(
+        Array.from({ length: refused }, (_, index) => index + 1),
+      )
+    })
+
+    test('an import whose refusals just fill a blob is whole', async () => {
+      fill([{ id: 'known' }, 'no JSON'])
+      const { id } = await registry.transfers.create(imported)
+      await almostFilled(id)
+      await run()
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', done: 1, refused: 1 })
+      expect(linesOf('out/importErrors.log')).toMatchObject([{ line: 2 }])
     })
 
     test('more refusals than the store gathers are blocks of the log, all of them in their order', async () => {
