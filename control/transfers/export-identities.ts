@@ -3,8 +3,8 @@
  *
  *   page ──▶ block n of the blob ──▶ the store: n + 1 blocks, and where the next page begins
  *
- * Whatever is killed between the last two, the page is read and its block put again, in place of the first one. Identities that are made or
- * changed meanwhile are in it as their page finds them.
+ * Whatever is killed between the last two, the page is read again, and its block put by another name: the first one is in no list, whenever
+ * it lands. Identities that are made or changed meanwhile are in it as their page finds them.
  */
 import { exportedDocument } from '#control/identities/documents.ts'
 import { etagText } from '#control/twins/twin-document.ts'
@@ -14,33 +14,39 @@ import { limits } from '#schemas/limits.ts'
 import { transferFault } from './read-transfer.ts'
 import type { TransferAttempt } from './transfer-run.ts'
 import type { TransferPosition } from './transfers.ts'
+import { behindBlockOf, blocksOf, putAndCommit } from './written-blocks.ts'
 
 const queries = { devices: 'SELECT * FROM devices', modules: 'SELECT * FROM devices.modules' } as const
 
 export async function exportIdentities(attempt: TransferAttempt): Promise<void> {
-  const { run, tools, state, asking } = attempt
+  const { run, tools, state, writer, asking } = attempt
   const { target, isWithoutKeys } = state.transfer
   const container = attempt.container(target)
   const total = await tools.work.countIdentities()
   let { at, counts } = state
-  for (let isLast = false; !isLast; ) {
+  for (;;) {
     if (run.over.aborted) return
     const page = await pageAt(attempt, at)
-    if (page.twins.length > 0) {
-      if (at.blocks === limits.transferBlocksMax)
-        throw transferFault('there are more identities than a blob has room for')
-      const lines = page.twins.map((twin) => `${JSON.stringify(lineOf(twin, isWithoutKeys))}\n`)
-      const block = Buffer.from(lines.join(''))
-      await asking(() => container.putBlock(target.blob, run.job.jobId, at.blocks, block))
+    const block = { writer, index: at.blocks }
+    const hasLines = page.twins.length > 0
+    if (hasLines && block.index >= limits.transferBlocksMax)
+      throw transferFault('there are more identities than a blob has room for')
+    const lines = page.twins.map((twin) => `${JSON.stringify(lineOf(twin, isWithoutKeys))}\n`)
+    const body = Buffer.from(lines.join(''))
+    const put = async () => {
+      if (hasLines) await container.putBlock(target.blob, block, body)
     }
-    isLast = at.phase === 'modules' && page.continuation === undefined
-    at = positionAfter(at, page)
+    const isLast = at.phase === 'modules' && page.continuation === undefined
+    at = positionAfter(hasLines ? behindBlockOf(writer, at, run.job.jobId) : at, page)
     const done = counts.done + page.twins.length
     counts = { ...counts, done, percent: Math.min(99, Math.floor((100 * done) / Math.max(total, 1))) }
-    if (!isLast) await tools.work.advance(undefined, run.job, at, counts)
+    if (isLast) {
+      await asking(() => putAndCommit(put, container, target.blob, blocksOf(at, run.job.jobId)))
+      return await tools.work.complete(run.job, at, { ...counts, percent: 100 })
+    }
+    await asking(put)
+    await tools.work.advance(undefined, run.job, at, counts)
   }
-  await asking(() => container.commit(target.blob, run.job.jobId, at.blocks))
-  await tools.work.complete(run.job, at, { ...counts, percent: 100 })
 }
 
 interface Page {
@@ -55,10 +61,9 @@ async function pageAt({ tools }: TransferAttempt, { phase, continuation }: Trans
   return result
 }
 
-function positionAfter(at: TransferPosition, { twins, continuation }: Page): TransferPosition {
+function positionAfter(at: TransferPosition, { continuation }: Page): TransferPosition {
   return {
     ...at,
-    blocks: at.blocks + (twins.length > 0 ? 1 : 0),
     phase: continuation === undefined ? 'modules' : at.phase,
     continuation: continuation ?? '',
   }

@@ -16,6 +16,7 @@ import { type ImportLine, importLine, refusalText } from './import-line.ts'
 import { transferFault } from './read-transfer.ts'
 import type { TransferAttempt } from './transfer-run.ts'
 import type { BlobAddress, FoundBlob, TransferContainer, TransferCounts, TransferPosition } from './transfers.ts'
+import { behindBlockOf, blocksOf, putAndCommit } from './written-blocks.ts'
 
 interface Progress {
   readonly at: TransferPosition
@@ -144,24 +145,31 @@ function progressAfter(
   }
 }
 
-/** Puts what was refused as a block. Put again after a kill, it is the same one. */
-async function withBlock(
-  { run, state, asking }: TransferAttempt,
-  target: TransferContainer,
-  { at, counts }: Progress,
-): Promise<Progress> {
-  assert(at.blocks < limits.transferBlocksMax, `a blob has ${limits.transferBlocksMax} blocks at most`)
-  const block = Buffer.from(at.pending)
-  await asking(() => target.putBlock(state.transfer.target.blob, run.job.jobId, at.blocks, block))
-  return { at: { ...at, blocks: at.blocks + 1, pending: '' }, counts }
+/** Puts what was refused as a block. */
+async function withBlock(attempt: TransferAttempt, target: TransferContainer, before: Progress): Promise<Progress> {
+  const { put, progress } = nextBlock(attempt, target, before)
+  await attempt.asking(put)
+  return progress
 }
 
 /** Makes the blob of all that was refused; also where nothing was: what an earlier import left there is not this one's. */
 async function withLog(attempt: TransferAttempt, target: TransferContainer, before: Progress): Promise<Progress> {
   const { run, state, asking } = attempt
-  const progress = before.at.pending === '' ? before : await withBlock(attempt, target, before)
-  await asking(() => target.commit(state.transfer.target.blob, run.job.jobId, progress.at.blocks))
+  const { blob } = state.transfer.target
+  const isAllPut = before.at.pending === ''
+  const { put, progress } = isAllPut ? { put: async () => {}, progress: before } : nextBlock(attempt, target, before)
+  await asking(() => putAndCommit(put, target, blob, blocksOf(progress.at, run.job.jobId)))
   return progress
+}
+
+function nextBlock({ run, state, writer }: TransferAttempt, target: TransferContainer, { at, counts }: Progress) {
+  assert(at.blocks < limits.transferBlocksMax, `a blob has ${limits.transferBlocksMax} blocks at most`)
+  const block = { writer, index: at.blocks }
+  const body = Buffer.from(at.pending)
+  return {
+    put: () => target.putBlock(state.transfer.target.blob, block, body),
+    progress: { at: { ...behindBlockOf(writer, at, run.job.jobId), pending: '' }, counts },
+  }
 }
 
 function count({ job, tools: { metrics } }: TransferAttempt['run'], before: TransferCounts, after: TransferCounts) {

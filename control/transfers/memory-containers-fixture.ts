@@ -6,7 +6,7 @@ import type { BlobRange, ContainerAddress, TransferContainer, TransferContainers
 export class MemoryContainers implements TransferContainers {
   /** By container and blob. */
   readonly blobs = new Map<string, Buffer>()
-  /** That no list named yet, or one did, by blob, writer and index. */
+  /** That were put since the last list, or stood in it, by blob, writer and index. */
   readonly blocks = new Map<string, Buffer>()
   /** Awaited before each call; what it throws, the call throws. */
   gate: (call: string) => void | Promise<void> = () => {}
@@ -31,16 +31,19 @@ export class MemoryContainers implements TransferContainers {
         if (etagOf(bytes) !== etag) throw new PenstockError('ENDPOINT_HELD', `${blob} was changed`)
         return bytes.subarray(first, last + 1)
       },
-      putBlock: async (blob, writer, index, body) => {
+      putBlock: async (blob, { writer, index }, body) => {
         await this.gate(`put ${index}`)
         this.blocks.set(`${at(blob)} ${writer} ${index}`, Buffer.from(body))
       },
-      commit: async (blob, writer, blockCount) => {
+      commit: async (blob, listed) => {
         await this.gate('commit')
-        const names = Array.from({ length: blockCount }, (_, index) => `${at(blob)} ${writer} ${index}`)
+        const names = listed.map(({ writer, index }) => `${at(blob)} ${writer} ${index}`)
         const blocks = names.map((name) => this.blocks.get(name))
         const found = blocks.filter((block) => block !== undefined)
-        if (found.length < blocks.length) throw new PenstockError('ENDPOINT_HELD', 'InvalidBlockList')
+        if (found.length < blocks.length) throw new PenstockError('ENDPOINT_UNAVAILABLE', 'InvalidBlockList')
+        const kept = new Set(names)
+        for (const name of this.blocks.keys())
+          if (name.startsWith(`${at(blob)} `) && !kept.has(name)) this.blocks.delete(name)
         this.blobs.set(at(blob), Buffer.concat(found))
       },
       close: async () => {

@@ -1,4 +1,5 @@
 /** One export or import, while this process holds the lease of its job. */
+import { randomUUID } from 'node:crypto'
 import type { JobRun } from '#control/jobs/job-run.ts'
 import { type BackOff, retry } from '#runtime/retry.ts'
 import { isPenstockError } from '#schemas/errors.ts'
@@ -30,6 +31,7 @@ async function attempt(run: JobRun, tools: TransferTools): Promise<void> {
     run,
     tools,
     state,
+    writer: randomUUID(),
     container(address) {
       const container = tools.containers.open(address, run.over)
       open.push(container)

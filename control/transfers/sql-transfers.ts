@@ -33,6 +33,7 @@ const beginning: TransferPosition = {
   continuation: '',
   phase: 'devices',
   blocks: 0,
+  runs: [],
   pending: '',
 }
 
@@ -116,7 +117,7 @@ export class SqlTransfers implements Transfers, TransferWork {
     )
     if (row === undefined) return undefined
     const transfer: NewTransfer = JSON.parse(this.#keyOfSecrets.open(secretsOf(jobId), row.secrets))
-    return { transfer, at: JSON.parse(row.position), counts: countsFromRow(row) }
+    return { transfer, at: { ...beginning, ...JSON.parse(row.position) }, counts: countsFromRow(row) }
   }
 
   get #keyOfSecrets(): SecretsKey {

@@ -23,6 +23,8 @@ export interface TransferAttempt {
   readonly run: JobRun
   readonly tools: TransferTools
   readonly state: TransferState
+  /** Under which it puts blocks. No other attempt has this name, at any process. */
+  readonly writer: string
   /** Opens a container, which is closed with the attempt. */
   container(address: ContainerAddress): TransferContainer
   /** Asks a container until it answers, for some minutes. @throws JOB_INVALID with what it said */

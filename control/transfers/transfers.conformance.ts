@@ -384,6 +384,71 @@ export function transfersConformance(name: string, postgresUrl: () => string | u
       expect(await failureOf(id)).toMatch(/^the secret transfers\.[\w-]+ cannot be read/)
     })
 
+    /**
+     * Two processes run one job, since the first stands still until another has its lease.
+     * @param at its first call of this name waits, and lands when the other's call `until` is under way
+     */
+    async function overtaken(at: string, until: string, meanwhile: () => Promise<unknown>): Promise<void> {
+      let land: () => void = () => {}
+      const landing = new Promise<void>((resolve) => {
+        land = resolve
+      })
+      let first: Promise<void> | undefined
+      let late: Promise<void> = Promise.resolve()
+      await new Promise<void>((stands) => {
+        let isLate = false
+        containers.gate = async (call) => {
+          if (call === at && !isLate) {
+            isLate = true
+            stands()
+            await landing
+          } else if (call === until && first !== undefined) {
+            land()
+            await first
+          }
+        }
+        late = run()
+      })
+      await meanwhile()
+      await database.query('UPDATE penstock.jobs SET leased_until = now()')
+      first = late
+      await run()
+      await late
+    }
+
+    test('a block of an export that lands after its process lost the job is not in the blob', async () => {
+      const ids = Array.from({ length: limits.transferPageMax + 9 }, (_, index) => `d${String(index).padStart(4, '0')}`)
+      await registry.identities.importDevices(ids.map((id) => deviceContent(id)))
+      const { id } = await registry.transfers.create(exported())
+      await overtaken('put 0', 'put 1', async () => {
+        for (const deviceId of ids.slice(0, 5))
+          await registry.identities.delete({ deviceId, moduleId: undefined }, undefined)
+      })
+      expect((await registry.transfers.get(id)).status).toBe('completed')
+      // The first block of the late one ends five devices earlier than the one in whose place it was meant to be.
+      expect(linesOf('out/devices.txt').map((line) => line.id)).toEqual(ids.slice(5))
+    })
+
+    test('a block of refusals that lands after its process lost the job is not in the log', async () => {
+      const count = 700
+      fill(Array.from({ length: count }, (_, index) => ({ id: `${'x'.repeat(100)}${index}`, importMode: 'update' })))
+      const { id } = await registry.transfers.create(imported)
+      await overtaken('put 0', 'put 1', async () => {})
+      expect(await registry.transfers.get(id)).toMatchObject({ status: 'completed', refused: count })
+      expect(linesOf('out/importErrors.log').map(({ line }) => line)).toEqual(
+        Array.from({ length: count }, (_, index) => index + 1),
+      )
+    })
+
+    test('a list of blocks that lands after its process lost the job leaves the blob to whoever has it', async () => {
+      for (const moduleId of [undefined, 'm']) await registry.identities.create(deviceContent('a', { moduleId }))
+      const { id } = await registry.transfers.create(exported())
+      const add = () => registry.identities.create(deviceContent('a', { moduleId: 'n' }))
+      await overtaken('commit', 'commit', add)
+      expect((await registry.transfers.get(id)).status).toBe('completed')
+      expect(linesOf('out/devices.txt').map((line) => line.moduleId)).toEqual([undefined, 'm', 'n'])
+    })
+
     test('an export that is broken off anywhere gives the same blob', async () => {
       const count = limits.transferPageMax + 3
       const ids = Array.from({ length: count }, (_, index) => `d${String(index).padStart(4, '0')}`)

@@ -5,8 +5,8 @@
  *   import   the blob, part by part ──▶ lines ──▶ identities and twins ──▶ what was refused, as lines of another blob
  *
  * A transfer is a job: it waits for its place, and whoever runs it holds the lease of the job (`jobs/jobs.ts`). One runs at a time. How far it
- * is lies in the store: an import's position is committed with what its lines changed, so that no line is carried out twice, and an export's
- * blocks have names by which a block that is put twice is the same one. Faults of all calls of the store: STORE_UNAVAILABLE (retry).
+ * is lies in the store: an import's position is committed with what its lines changed, so that no line is carried out twice, and with the
+ * blocks of a target it says whose they are (`written-blocks.ts`). Faults of all calls of the store: STORE_UNAVAILABLE (retry).
  */
 import type { Job, JobLease, TransferType } from '#control/jobs/jobs.ts'
 import type { Queries } from '#control/store/database.ts'
@@ -68,6 +68,12 @@ export interface Transfers {
   list(countMax: number): Promise<Transfer[]>
 }
 
+/** Blocks of one writer that follow one another. */
+export interface BlockRun {
+  readonly writer: string
+  readonly count: number
+}
+
 export interface TransferPosition {
   /** Of an import: bytes of the blob whose lines were carried out. Of an export: unused. */
   readonly bytes: number
@@ -81,6 +87,8 @@ export interface TransferPosition {
   readonly phase: 'devices' | 'modules'
   /** Blocks of the target that were put. */
   readonly blocks: number
+  /** Who put them, in their order. */
+  readonly runs: readonly BlockRun[]
   /** Of an import: lines of the target that are in none of them yet. */
   readonly pending: string
 }
@@ -120,15 +128,22 @@ export interface BlobRange {
   readonly etag: string
 }
 
+export interface BlockName {
+  /** Of one length for all of a blob. */
+  readonly writer: string
+  /** In the blob, from 0. */
+  readonly index: number
+}
+
 /** A container of a service that speaks as Azure Blob Storage does. Faults of all calls: ENDPOINT_UNAVAILABLE, which may pass; ENDPOINT_HELD. */
 export interface TransferContainer {
   find(blob: string): Promise<FoundBlob | undefined>
   /** ENDPOINT_HELD where the blob is another one by now. */
   read(blob: string, range: BlobRange): Promise<Buffer>
-  /** Puts a block of a blob that is to be, in place of one of the same writer and index. @param index from 0 */
-  putBlock(blob: string, writer: string, index: number, body: Uint8Array): Promise<void>
-  /** Makes the blob of the writer's blocks, in place of one that is there. */
-  commit(blob: string, writer: string, blockCount: number): Promise<void>
+  /** Puts a block of a blob that is to be, in place of one of the same name. */
+  putBlock(blob: string, name: BlockName, body: Uint8Array): Promise<void>
+  /** Makes the blob of these blocks, in place of one that is there. All others are gone. ENDPOINT_UNAVAILABLE where one is missing. */
+  commit(blob: string, blocks: readonly BlockName[]): Promise<void>
   close(): Promise<void>
 }
 

@@ -38,8 +38,8 @@ test('a blob whose length or version is not told is not taken for an empty one',
 test.each([
   ['find', () => container.find('devices.txt')],
   ['read', () => container.read('devices.txt', { first: 0, last: 6, etag: '"1"' })],
-  ['putBlock', () => container.putBlock('devices.txt', 'job', 0, Buffer.from('x'))],
-  ['commit', () => container.commit('devices.txt', 'job', 1)],
+  ['putBlock', () => container.putBlock('devices.txt', { writer: 'job', index: 0 }, Buffer.from('x'))],
+  ['commit', () => container.commit('devices.txt', [{ writer: 'job', index: 0 }])],
 ])('whoever ends waits for nothing that is under way: %s', async (_name, ask) => {
   // Nobody answers.
   answer = () => ended.abort()

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type {
   BlobRange,
+  BlockName,
   ContainerAddress,
   FoundBlob,
   TransferContainer,
@@ -74,12 +75,12 @@ class AzureTransferContainer implements TransferContainer {
     return await wholeOf(reply.content, last - first + 1, blob)
   }
 
-  async putBlock(blob: string, writer: string, index: number, body: Uint8Array): Promise<void> {
+  async putBlock(blob: string, { writer, index }: BlockName, body: Uint8Array): Promise<void> {
     await this.#requests.ask({ ...blockRequest(blob, blockId(writer, index), body), ended: this.#ended })
   }
 
-  async commit(blob: string, writer: string, blockCount: number): Promise<void> {
-    const ids = Array.from({ length: blockCount }, (_, index) => blockId(writer, index))
+  async commit(blob: string, blocks: readonly BlockName[]): Promise<void> {
+    const ids = blocks.map(({ writer, index }) => blockId(writer, index))
     await this.#requests.ask({ ...blockListRequest(blob, ids), ended: this.#ended })
   }
 
