@@ -13,4 +13,7 @@ const warehouse = await startEmbeddedWarehouse({
 })
 process.send?.(warehouse.port)
 process.on('disconnect', () => process.exit())
-process.on('message', () => process.send?.(process.memoryUsage.rss()))
+process.on('message', (asked) => {
+  if (asked === 'close') void warehouse.close().then(() => process.exit())
+  else process.send?.(process.memoryUsage.rss())
+})

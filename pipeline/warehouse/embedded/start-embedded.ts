@@ -25,6 +25,7 @@ import type { QueryContext } from './query-context.ts'
 import { handleQuery } from './query-handler.ts'
 import { QueryLog } from './query-log.ts'
 import { makeFifos, ResultFifos } from './result-fifos.ts'
+import { emptyBuffers } from './row-buffers.ts'
 import { Sessions } from './sessions.ts'
 import { Slots } from './slots.ts'
 import { checkTimeZone } from './time-zone.ts'
@@ -76,7 +77,8 @@ export interface EmbeddedWarehouseOptions {
   /**
    * True: the process does nothing else. It loses the right to open what the engine does not need, and its end is the engine's: `close`
    * waits for what runs and leaves the engine open. The engine's own end hangs or crashes where its threads are busy with young tables
-   * (2 of 11 stops right after a first start, beside other load); what it has answered is in files by then.
+   * (2 of 11 stops right after a first start, beside other load); what it has answered is in files by then, but for what tables of the engine
+   * Buffer hold, which `close` stores.
    */
   readonly ownsProcess?: boolean
   /** How long to wait for an engine of another process that has the folder open and is ending. */
@@ -136,7 +138,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     context.formatter.close()
     await context.disk.close()
     // Whoever has the engine open keeps others out of its folder.
-    if (options.ownsProcess) return
+    if (options.ownsProcess) return await emptyBuffers(engine, options.logger)
     engine.close()
     use.end()
   }
