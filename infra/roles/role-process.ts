@@ -123,8 +123,9 @@ export function stopOnSignal(stop: (reason: string) => Promise<void>): void {
 }
 
 function supervisorGone(): void {
-  askedToStop('supervisor gone')
+  // First: what is called then may stand still at once.
   killAfter(orphanMsMax)
+  askedToStop('supervisor gone')
 }
 
 function askedToStop(reason: string): void {
