@@ -73,13 +73,27 @@ test('another thread cannot end its process in this way', async () => {
 })
 
 describe('a process that is to be killed after some time', () => {
+  /** Everything that is asked of it here but another thread. */
+  const permitted = ['--permission', '--allow-fs-read=*', '--allow-addons', '--allow-child-process']
+
   test('is, though its main thread stands still', async () => {
     expect((await endOf('killAfter(100); for (;;);')).end).toEqual([null, 'SIGKILL'])
   })
 
   test('is, though it can have no other thread', async () => {
-    const permitted = ['--permission', '--allow-fs-read=*', '--allow-addons']
     expect((await endOf('killAfter(100); setInterval(() => {}, 1000)', ...permitted)).end).toEqual([null, 'SIGKILL'])
+  })
+
+  test.each([
+    ['', []],
+    [', by the thread that it has', permitted],
+  ])('may be spared%s', async (_case, args) => {
+    // Whoever begins later and takes longer ends after it would have been killed.
+    const program = 'import("node:timers/promises").then((timers) => timers.setTimeout(500))'
+    const later = `spawn(process.execPath, ["--eval", ${JSON.stringify(program)}]).on("exit", () => process.exit(3))`
+    const statements = `import { spawn } from "node:child_process"
+      const spare = killAfter(50); await spare(); ${later}`
+    expect((await endOf(statements, ...args)).end).toEqual([3, null])
   })
 
   test('may end before', async () => {

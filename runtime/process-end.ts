@@ -27,14 +27,24 @@ export function endWithoutDestructors(): void {
 /**
  * Kills this process after so many milliseconds, even if its main thread stands still by then: the clock runs on a thread of its own. Where
  * there can be no other thread it runs on this one.
+ * @returns what spares it; once that resolved, it is not killed any more
  */
-export function killAfter(delayMs: number): void {
+export function killAfter(delayMs: number): () => Promise<void> {
   assert(Number.isSafeInteger(delayMs) && delayMs >= 0, `a process is killed after milliseconds, not ${delayMs}`)
   const clock = `setTimeout(() => process.kill(${process.pid}, 'SIGKILL'), ${delayMs})`
-  const onThisThread = (): void => void setTimeout(() => process.kill(process.pid, 'SIGKILL'), delayMs).unref()
+  let timer: NodeJS.Timeout | undefined
+  const onThisThread = (): void => {
+    timer = setTimeout(() => process.kill(process.pid, 'SIGKILL'), delayMs).unref()
+  }
+  let thread: Worker | undefined
   try {
-    new Worker(clock, { eval: true, execArgv: [], env: {} }).on('error', onThisThread).unref()
+    thread = new Worker(clock, { eval: true, execArgv: [], env: {} }).on('error', onThisThread)
+    thread.unref()
   } catch {
     onThisThread()
+  }
+  return async () => {
+    await thread?.terminate()
+    clearTimeout(timer)
   }
 }

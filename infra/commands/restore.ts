@@ -37,7 +37,7 @@ async function runRestore(settings: Settings, args: readonly string[]): Promise<
       version: programVersion(),
       topicPrefix,
       openEngine: async (engineFolder) => {
-        const { place, close } = await startEngine(engineFolder, logger)
+        const { place, close } = await startEngine(engineFolder, { endsWithProcess: false, logger })
         return { warehouse: place, close }
       },
       server,

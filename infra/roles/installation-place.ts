@@ -10,6 +10,7 @@ import { startEmbeddedWarehouse } from '#pipeline/warehouse/embedded/start-embed
 import { openWarehouse } from '#pipeline/warehouse/open-warehouse.ts'
 import type { Warehouse } from '#pipeline/warehouse/warehouse.ts'
 import type { Logger } from '#runtime/logger.ts'
+import { killAfter } from '#runtime/process-end.ts'
 import { isPenstockError, PenstockError } from '#schemas/errors.ts'
 import { deliveredTopics, groupOnTopic, type LogTopicName, logTopic } from '#schemas/log-topics.ts'
 import type { Settings } from '#schemas/settings.ts'
@@ -21,6 +22,9 @@ export interface Opened<T> {
   readonly place: T
   close(): Promise<void>
 }
+
+/** An engine may stand still in its end, and with it the thread that waits. */
+const engineEndMsMax = 5 * 60_000
 
 /** A backup of a server's tables takes its time. */
 const requestMsMax = 6 * 3_600_000
@@ -81,7 +85,7 @@ export async function openTablesPlace(
   if (await isEngineOf(running, engineFolder))
     return { place: { kind: 'embedded', warehouse: running, engineFolder }, close }
   await close()
-  const engine = await startEngine(folder, logger)
+  const engine = await startEngine(folder, { endsWithProcess: true, logger })
   return { place: { kind: 'embedded', warehouse: engine.place, engineFolder }, close: engine.close }
 }
 
@@ -97,17 +101,28 @@ async function isEngineOf(warehouse: Warehouse, engineFolder: string): Promise<b
   }
 }
 
-/** The embedded engine on a folder, for this process alone. @throws WAREHOUSE_LOCKED */
-export async function startEngine(dataDir: string, logger: Logger): Promise<Opened<Warehouse>> {
+/**
+ * The embedded engine on a folder, for this process alone.
+ * @param ends with the process: closing leaves the folder in use until then. Otherwise it is free once closed, and the process killed if
+ * the engine cannot end
+ * @throws WAREHOUSE_LOCKED
+ */
+export async function startEngine(
+  dataDir: string,
+  { endsWithProcess, logger }: { readonly endsWithProcess: boolean; readonly logger: Logger },
+): Promise<Opened<Warehouse>> {
   const bind = '127.0.0.1'
   const password = randomBytes(24).toString('base64url')
-  const engine = await startEmbeddedWarehouse({ dataDir, bind, port: 0, password, readonlyPassword: password, logger })
+  const users = { password, readonlyPassword: password }
+  const engine = await startEmbeddedWarehouse({ dataDir, bind, port: 0, ...users, endsWithProcess, logger })
   const warehouse = openWarehouse({ url: `http://${bind}:${engine.port}`, user: 'default', password, requestMsMax })
   return {
     place: warehouse,
     close: async () => {
       await warehouse.close()
+      const spare = killAfter(engineEndMsMax)
       await engine.close()
+      await spare()
     },
   }
 }

@@ -40,7 +40,8 @@ export async function runWarehouse(given: Settings): Promise<void> {
     queryLogDays: settings.queryLogDays,
     limits: operatorLimits(settings),
     callers: callersOf(settings, host),
-    ownsProcess: true,
+    confines: true,
+    endsWithProcess: true,
     logger,
   })
   stopOnSignal(async (reason) => {

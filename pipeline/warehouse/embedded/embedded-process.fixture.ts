@@ -9,7 +9,8 @@ const warehouse = await startEmbeddedWarehouse({
   password: '',
   readonlyPassword: '',
   logger: createLogger('warehouse', 'warn'),
-  ownsProcess: true,
+  confines: true,
+  endsWithProcess: true,
 })
 process.send?.(warehouse.port)
 process.on('disconnect', () => process.exit())

@@ -74,13 +74,14 @@ export interface EmbeddedWarehouseOptions {
   /** Statements of clients are kept in `penstock.queries` for so many days; 0, or left out: they are not. */
   readonly queryLogDays?: number
   readonly logger: Logger
+  /** True: the whole process loses the right to open what the engine does not need. Only for a process that does nothing else. */
+  readonly confines?: boolean
   /**
-   * True: the process does nothing else. It loses the right to open what the engine does not need, and its end is the engine's: `close`
-   * waits for what runs and leaves the engine open. The engine's own end hangs or crashes where its threads are busy with young tables
-   * (2 of 11 stops right after a first start, beside other load); what it has answered is in files by then, but for what tables of the engine
-   * Buffer hold, which `close` stores.
+   * True: the process ends soon after `close`, which waits for what runs and leaves the engine open. The engine's own end hangs or crashes
+   * where its threads are busy with young tables (2 of 11 stops right after a first start, beside other load); what it has answered is in
+   * files by then, but for what tables of the engine Buffer hold, which `close` stores.
    */
-  readonly ownsProcess?: boolean
+  readonly endsWithProcess?: boolean
   /** How long to wait for an engine of another process that has the folder open and is ending. */
   readonly lockedMsMax?: number
 }
@@ -138,7 +139,7 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
     context.formatter.close()
     await context.disk.close()
     // Whoever has the engine open keeps others out of its folder.
-    if (options.ownsProcess) return await emptyBuffers(engine, options.logger)
+    if (options.endsWithProcess) return await emptyBuffers(engine, options.logger)
     engine.close()
     use.end()
   }
@@ -164,12 +165,12 @@ export async function startEmbeddedWarehouse(options: EmbeddedWarehouseOptions):
 
 async function openEngine(
   dataDir: string,
-  { ownsProcess, lockedMsMax = 20_000, logger }: EmbeddedWarehouseOptions,
+  { confines, endsWithProcess, lockedMsMax = 20_000, logger }: EmbeddedWarehouseOptions,
 ): Promise<{ readonly engine: Engine; readonly use: FolderUse }> {
   const folder = join(dataDir, 'engine')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  if (ownsProcess) endWithoutDestructors()
-  const unconfined = ownsProcess ? confineEngine(dataDir) : undefined
+  if (endsWithProcess) endWithoutDestructors()
+  const unconfined = confines ? confineEngine(dataDir) : undefined
   if (unconfined !== undefined)
     logger.warn('the engine may open every file that this user may open', { reason: unconfined })
   // All statements, compression and name look-ups of the process run on libuv's pool, which reads this when it is first used.
