@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { appendFileSync, promises, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { endWithoutDestructors } from '#runtime/process-end.ts'
 import { confineEngine } from './confinement.ts'
 import { Engine } from './engine.ts'
 
@@ -9,6 +10,7 @@ import { Engine } from './engine.ts'
  * result of each attempt to reach a file outside, and whether the engine works.
  */
 const [dataDir = '', secret = '', never = ''] = process.argv.slice(2)
+endWithoutDestructors()
 const unconfined = confineEngine(dataDir)
 const engine = await Engine.open(join(dataDir, 'engine'))
 const connection = engine.connect()
@@ -48,6 +50,4 @@ const works = [
   await said(run('OPTIMIZE TABLE t FINAL')),
   await said(run("SELECT sum(a), toDateTime(0, 'America/Chicago') FROM t")),
 ]
-connection.close()
-engine.close()
 process.send?.({ unconfined, outcomes, works })
