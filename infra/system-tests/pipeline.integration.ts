@@ -101,7 +101,7 @@ describe.each(logs)('on %s', (_name, found, environmentOf) => {
 
   test.skipIf(!found)(
     'partitions grow by one command while devices send: every message once, and in the order of its device [G-2] [G-3]',
-    { timeout: 120_000 },
+    { timeout: 300_000 },
     async () => {
       dataDir = mkdtempSync(join(tmpdir(), 'penstock-pipeline-'))
       const environment = { ...environmentOf(), PENSTOCK_PARTITIONS: '2', PENSTOCK_EDGE_PROCESSES: '2' }
@@ -121,7 +121,7 @@ describe.each(logs)('on %s', (_name, found, environmentOf) => {
       })
       await until(running.clickhouseUrl, 'SELECT uniqExact(device_id) FROM penstock.telemetry', '8')
       await expect(grow('3')).rejects.toThrow('allowed is a multiple of 2, 2 or 4 say, not 3')
-      // A log that confirms too slowly has edges give it up; then nothing has changed, and it is done again.
+      // A log that confirms too slowly has edges give it up; then nothing has changed, and it is done again: on a busy machine, often.
       const hasGrown = () =>
         grow('8').then(
           () => true,
