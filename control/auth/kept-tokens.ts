@@ -6,6 +6,7 @@
  * looked at before as many again were kept.
  */
 import { timingSafeEqual } from 'node:crypto'
+import { forgetOldest } from '#runtime/forget-oldest.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 
@@ -45,9 +46,7 @@ export class KeptTokens<T> {
     this.#kept.delete(key)
     this.#kept.set(key, { token: Buffer.from(token, 'latin1'), expiresAtMs: expiresAtMs ?? Infinity, value })
     for (let looked = 0; looked < lookedAtEachTime; looked++) this.#dropIfExpired(nowMs)
-    if (this.#kept.size <= this.#countMax) return
-    const [oldest] = this.#kept.keys()
-    if (oldest !== undefined) this.#kept.delete(oldest)
+    forgetOldest(this.#kept, this.#countMax)
   }
 
   #dropIfExpired(nowMs: number): void {

@@ -9,6 +9,7 @@
  * is away makes no device unreachable.
  */
 import { type Clock, sleep } from '#runtime/clock.ts'
+import { forgetOldest } from '#runtime/forget-oldest.ts'
 import { type IdentityId, identityText } from '#schemas/identity-id.ts'
 import { limits } from '#schemas/limits.ts'
 import type { EdgeLink } from './downlink.ts'
@@ -62,10 +63,7 @@ export class EdgeFinder {
       this.#hints.delete(text)
       this.#hints.set(text, edgeId)
     }
-    for (const oldest of this.#hints.keys()) {
-      if (this.#hints.size <= limits.edgeHintsMax) break
-      this.#hints.delete(oldest)
-    }
+    forgetOldest(this.#hints, limits.edgeHintsMax)
     if (this.#waiting.size === 0) return
     const texts = new Set(ids.map(identityText))
     for (const { id, resolve } of this.#waiting) if (texts.has(identityText(id))) resolve()

@@ -10,6 +10,7 @@ import type {
   WholeTwin,
   WholeTwins,
 } from '#control/twins/twins.ts'
+import { forgetOldest } from '#runtime/forget-oldest.ts'
 import type { LastingLink } from '#runtime/line-rpc/lasting-link.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { type IdentityId, identityFromText, identityText } from '#schemas/identity-id.ts'
@@ -78,10 +79,7 @@ export class RemoteTwins implements DeviceTwins, WholeTwins {
   saw(seen: readonly DesiredSeen[]): void {
     if (seen.length === 0 || this.#link.push('saw', seen)) return
     for (const one of seen) this.#unsaid.set(identityText(one), one)
-    for (const oldest of this.#unsaid.keys()) {
-      if (this.#unsaid.size <= limits.heardDevicesMax) break
-      this.#unsaid.delete(oldest)
-    }
+    forgetOldest(this.#unsaid, limits.heardDevicesMax)
   }
 
   onDesired(listener: (notice: TwinNotice) => void): () => void {

@@ -9,6 +9,7 @@
  * counted twice, and in a log that was made anew its batches are not counted before those of an edge that is known, or past the old offsets.
  */
 import type { SelectionKey } from '#pipeline/routing/select/selection-cache.ts'
+import { forgetOldest } from '#runtime/forget-oldest.ts'
 import { limits } from '#schemas/limits.ts'
 
 /** Where a record lies, and which batch it is. */
@@ -34,15 +35,10 @@ export class CountedRecords {
     counted.next = offset + 1
     counted.batches.delete(stamp.edgeId)
     counted.batches.set(stamp.edgeId, stamp)
-    if (counted.batches.size > limits.countedEdgesMax) forgetFirst(counted.batches)
+    forgetOldest(counted.batches, limits.countedEdgesMax)
     this.#places.set(key, counted)
     return true
   }
-}
-
-function forgetFirst(batches: Map<string, Stamp>): void {
-  const { value: first } = batches.keys().next()
-  if (first !== undefined) batches.delete(first)
 }
 
 /** @param isBehind its offset is behind those of all records that were counted */
