@@ -3,12 +3,15 @@ import { type KafkaForTests, startKafka } from '#infra/testbed/kafka.ts'
 import { kafkaMissing } from '#infra/testbed/kafka-jars.ts'
 import { serverFor } from '#infra/testbed/require-server.ts'
 import { openLog } from '#pipeline/log/open/open-log.ts'
+import { systemClock } from '#runtime/clock.ts'
 import { silentLogger } from '#runtime/logger.ts'
+import { type BackOff, retry } from '#runtime/retry.ts'
 import { isPenstockError } from '#schemas/errors.ts'
 import { stampOf } from '../log.conformance.ts'
 import type { Assignment, Log, LogRecord } from '../log.ts'
 
 const server = serverFor('Apache Kafka', kafkaMissing)
+const leaderPauses: BackOff = { firstMs: 50, factor: 1, maxMs: 50, jitter: 0 }
 
 describe.skipIf(server.skip)(`the log on three Kafka brokers, one of which fails ${server.note}`, () => {
   let kafka: KafkaForTests
@@ -125,15 +128,7 @@ describe.skipIf(server.skip)(`the log on three Kafka brokers, one of which fails
 })
 
 /** Asks again, as a worker does, while no broker leads: a busy machine may take long to choose one. */
-async function answered<T>(ask: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await ask()
-    } catch (error) {
-      if (!isPenstockError(error) || error.disposition !== 'retry') throw error
-    }
-  }
-}
+const answered = <T>(ask: () => Promise<T>): Promise<T> => retry(ask, { backOff: leaderPauses, clock: systemClock })
 
 async function readAll(log: Log, partition: number): Promise<LogRecord[]> {
   const { next = 0 } = (await answered(() => log.ranges()))[partition] ?? {}
