@@ -89,10 +89,10 @@ describe('a process that is to be killed after some time', () => {
     [', by the thread that it has', permitted],
   ])('may be spared%s', async (_case, args) => {
     // Whoever begins later and takes longer ends after it would have been killed.
-    const program = 'import("node:timers/promises").then((timers) => timers.setTimeout(500))'
+    const program = 'import("node:timers/promises").then((timers) => timers.setTimeout(2_000))'
     const later = `spawn(process.execPath, ["--eval", ${JSON.stringify(program)}]).on("exit", () => process.exit(3))`
     const statements = `import { spawn } from "node:child_process"
-      const spare = killAfter(50); await spare(); ${later}`
+      const spare = killAfter(1_000); await spare(); ${later}`
     expect((await endOf(statements, ...args)).end).toEqual([3, null])
   })
 

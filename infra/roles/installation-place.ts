@@ -103,8 +103,8 @@ async function isEngineOf(warehouse: Warehouse, engineFolder: string): Promise<b
 
 /**
  * The embedded engine on a folder, for this process alone.
- * @param ends with the process: closing leaves the folder in use until then. Otherwise it is free once closed, and the process killed if
- * the engine cannot end
+ * @param endsWithProcess true: the folder is in use until the process has ended, also once it is closed. False: it is free once it is
+ * closed, and the process is killed if the engine cannot end
  * @throws WAREHOUSE_LOCKED
  */
 export async function startEngine(
