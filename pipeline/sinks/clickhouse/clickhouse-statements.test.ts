@@ -49,7 +49,7 @@ test('a range is one statement: golden', () => {
   expect(insertStatement(range, 1_700_000_060_000)).toBe(
     'INSERT INTO penstock.telemetry (device_id, enqueued_at, body, properties, system_properties, log_partition, log_offset) ' +
       'SELECT deviceId, enqueuedAtMs, body, properties, systemProperties, 3, 17 ' +
-      "FROM input('deviceId String, enqueuedAtMs DateTime64(3, \\'UTC\\'), body String, properties Map(LowCardinality(String), String), systemProperties Map(LowCardinality(String), String)') " +
+      "FROM input('deviceId String, enqueuedAtMs DateTime64(3, \\'UTC\\'), body String, properties Map(String, String), systemProperties Map(String, String)') " +
       "WHERE throwIf(now64(3) > fromUnixTimestamp64Milli(toInt64(1700000060000), 'UTC'), 'penstock: this insert began too late') = 0 " +
       "AND throwIf(toDate(enqueuedAtMs) != toDate(fromUnixTimestamp64Milli(toInt64(1700000000001), 'UTC')), " +
       "'penstock: a message lies outside the day that its batch is stamped with') = 0 FORMAT Avro",
