@@ -21,10 +21,10 @@ export const consoleLimits = {
   /** Of one partition at a time. Older ones that are new are skipped: two records fill a screen. */
   tailRecordsMax: 16,
   tailReadBytesMax: 1024 * 1024,
-  /** Time of the edge's one thread that decoding for viewers may take: 4 in 100. */
-  tailDecodeMsPerSecondMax: 40,
-  /** So much is decoded whatever time it took: on a busy machine one message may take those 40 ms. Here it takes less than 1 ms. */
-  tailDecodeBytesPerSecondMin: 64 * 1024,
+  /** Time of the edge's one thread that decoding for viewers may take each time: devices wait for it. */
+  tailDecodeMsMax: 4,
+  /** So much is decoded whatever time it took: on a busy machine one message may take those 4 ms. */
+  tailDecodeBytesMin: 8 * 1024,
   /** Results of load tests that are listed, and beyond how many none is started: somebody deletes some first. */
   loadTestsListedMax: 50,
   loadTestsKeptMax: 500,

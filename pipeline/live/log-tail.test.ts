@@ -7,9 +7,9 @@ import { batchFromMessages, envelopeBytes } from '#schemas/batch.ts'
 import { limits } from '#schemas/limits.ts'
 import { LogTail } from './log-tail.ts'
 
-/** A log of one partition whose reads are counted. */
+/** A log whose questions are counted, and whose partitions all have the same records. */
 class CountedLog {
-  readonly partitionCount = 1
+  readonly partitionCount: number
   readonly records: LogRecord[] = []
   delivered = 0
   calls = 0
@@ -17,6 +17,10 @@ class CountedLog {
   isDown = false
   /** Records that a read may return. */
   readable = Number.POSITIVE_INFINITY
+
+  constructor(partitionCount: number) {
+    this.partitionCount = partitionCount
+  }
 
   append(messageCount: number, atMs = 0, bodyBytes = 0): void {
     const messages = Array.from({ length: messageCount }, (_, index) => ({
@@ -46,7 +50,7 @@ class CountedLog {
   async ranges(): Promise<readonly PartitionRange[]> {
     this.calls++
     if (this.isDown) throw new Error('down')
-    return [{ first: 0, next: this.records.length }]
+    return Array.from({ length: this.partitionCount }, () => ({ first: 0, next: this.records.length }))
   }
 
   async read(_partition: number, offset: number): Promise<LogRecord[]> {
@@ -69,8 +73,8 @@ async function pass(clock: VirtualClock, ms: number): Promise<void> {
   while (clock.step(untilMs)) await settled()
 }
 
-function opened() {
-  const [log, clock] = [new CountedLog(), virtualClock()]
+function opened(partitionCount = 1) {
+  const [log, clock] = [new CountedLog(partitionCount), virtualClock()]
   return { log, clock, tail: new LogTail({ log, group: 'warehouse', clock, logger: silentLogger }) }
 }
 
@@ -139,6 +143,48 @@ describe('the tail of the log', () => {
     watch.end()
   })
 
+  test('decodes no more of a long record than there is room for', async () => {
+    const { log, clock, tail } = opened()
+    const watch = tail.watch({}, false)
+    await pass(clock, 500)
+    log.append(20_000)
+    await pass(clock, 500)
+    const { messages, seen, skipped } = watch.heartbeat()
+    expect([messages.length, seen]).toEqual([limits.tailMessagesPerSecondMax, limits.tailMessagesPerSecondMax])
+    expect(seen + skipped).toBe(20_000)
+    watch.end()
+  })
+
+  test('decodes no more of a long record than there is time for, where a filter finds nothing', async () => {
+    const { log, clock } = opened()
+    let asked = 0
+    const slow: Clock = { ...clock, monotonicMs: () => clock.monotonicMs() + 0.01 * ++asked }
+    const tail = new LogTail({ log, group: 'warehouse', clock: slow, logger: silentLogger })
+    const watch = tail.watch({ device: 'nobody*' }, false)
+    await pass(clock, 500)
+    log.append(20_000)
+    await pass(clock, 500)
+    const { seen, skipped } = watch.heartbeat()
+    expect(seen).toBeGreaterThan(0)
+    expect(seen).toBeLessThanOrEqual(limits.tailDecodeMsMax / 0.01 + 1)
+    expect(seen + skipped).toBe(20_000)
+    tail.close()
+  })
+
+  test('shows each partition in turn where one alone has more than there is room for', async () => {
+    const { log, clock, tail } = opened(3)
+    const watch = tail.watch({}, false)
+    await pass(clock, 500)
+    const shown = new Set<number>()
+    for (let tenth = 0; tenth < 6; tenth++) {
+      log.append(1_000)
+      await pass(clock, limits.tailPollMs)
+      for (const { partition } of watch.heartbeat().messages) shown.add(partition)
+    }
+    expect(shown).toEqual(new Set([0, 1, 2]))
+    watch.end()
+  })
+
   test('jumps over records that are too many to be read, and counts about as many messages', async () => {
     const { log, clock, tail } = opened()
     const watch = tail.watch({ device: 'nobody*' }, false)
@@ -187,8 +233,8 @@ describe('the tail of the log', () => {
 
   test.each([
     ['few bytes: all are shown', 20, 12],
-    ['many: some are skipped', limits.tailDecodeBytesPerSecondMin / 2, 3],
-  ])('a second in which the machine decodes slowly, and %s', async (_, bodyBytes, shown) => {
+    ['many: some are skipped', limits.tailDecodeBytesMin / 2, 2],
+  ])('a machine that decodes slowly, and %s', async (_, bodyBytes, shown) => {
     const { log, clock } = opened()
     const slow: Clock = { ...clock, monotonicMs: () => clock.monotonicMs() + 15 * ++asked }
     let asked = 0

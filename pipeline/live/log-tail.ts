@@ -3,17 +3,17 @@
  *
  *   every `tailPollMs`   ranges ─▶ what is new, by partition ─▶ decoded once for all viewers ─▶ those whom it matches
  *
- * It must not slow devices down: it reads and decodes within bounds a second, whatever comes in. What is beyond them is skipped and
- * counted. A record says how many messages it has without being decoded; of records that were not even read, the count is
- * estimated by the last ones that were.
+ * It must not slow devices down: each time it decodes for a few milliseconds at most, and no further than somebody has room for, whatever
+ * comes in. What is beyond that is skipped and counted. A record says how many messages it has without being decoded; of records that
+ * were not even read, the count is estimated by the last ones that were.
  */
 
 import type { DeviceSpread } from '#pipeline/log/growth/device-spread.ts'
-import type { Log, LogRecord } from '#pipeline/log/log.ts'
+import type { Log, LogRecord, PartitionRange } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import { messagesOfBatch } from '#schemas/batch.ts'
+import { eachMessageOfBatch } from '#schemas/batch.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { TailFilter } from './tail-filter.ts'
@@ -54,9 +54,11 @@ export class LogTail {
   #isRunning = false
   #isFailing = false
   #cancel: (() => void) | undefined
+  /** Since the log was last asked for what is new. */
   #decodeMs = 0
   #decodeBytes = 0
-  #decodeSinceMs = 0
+  /** Where the next look begins, so that each partition comes first in turn. */
+  #firstPartition = 0
 
   constructor(options: LogTailOptions) {
     this.#options = options
@@ -115,47 +117,59 @@ export class LogTail {
 
   async #readOn(): Promise<void> {
     const ranges = await this.#options.log.ranges()
-    for (const [partition, { first, next }] of ranges.entries()) {
-      const position = Math.max(this.#positions.get(partition) ?? next, first)
-      const viewers = [...this.#viewers].filter((viewer) => viewer.looksAt(partition))
-      if (position >= next || viewers.length === 0) {
-        this.#positions.set(partition, next)
-        continue
-      }
-      const start = Math.max(position, next - limits.tailRecordsMax)
-      const records = await this.#options.log.read(partition, start, limits.tailReadBytesMax)
-      // What cannot be read yet is read next time, as is what was appended meanwhile.
-      const last = records.at(-1)?.offset
-      assert(last === undefined || last >= start, `records from ${start} on are read, and not up to ${last}`)
-      this.#positions.set(partition, last === undefined ? start : Math.max(next, last + 1))
-      skip(viewers, (start - position) * this.#recordMessages)
-      for (const record of records) this.#show(partition, record, viewers)
-      if (last !== undefined) skip(viewers, Math.max(next - 1 - last, 0) * this.#recordMessages)
+    this.#decodeMs = 0
+    this.#decodeBytes = 0
+    this.#firstPartition = (this.#firstPartition + 1) % ranges.length
+    for (let index = 0; index < ranges.length; index++) {
+      const partition = (this.#firstPartition + index) % ranges.length
+      const range = ranges[partition]
+      assert(range !== undefined, 'a log has a range for each of its partitions')
+      await this.#readPartition(partition, range)
     }
   }
 
+  async #readPartition(partition: number, { first, next }: PartitionRange): Promise<void> {
+    const position = Math.max(this.#positions.get(partition) ?? next, first)
+    const viewers = [...this.#viewers].filter((viewer) => viewer.looksAt(partition))
+    if (position >= next || !this.#mayDecode() || !viewers.some((viewer) => viewer.hasRoom())) {
+      this.#positions.set(partition, next)
+      skip(viewers, Math.max(next - position, 0) * this.#recordMessages)
+      return
+    }
+    const start = Math.max(position, next - limits.tailRecordsMax)
+    const records = await this.#options.log.read(partition, start, limits.tailReadBytesMax)
+    // What cannot be read yet is read next time, as is what was appended meanwhile.
+    const last = records.at(-1)?.offset
+    assert(last === undefined || last >= start, `records from ${start} on are read, and not up to ${last}`)
+    this.#positions.set(partition, last === undefined ? start : Math.max(next, last + 1))
+    skip(viewers, (start - position) * this.#recordMessages)
+    for (const record of records) this.#show(partition, record, viewers)
+    if (last !== undefined) skip(viewers, Math.max(next - 1 - last, 0) * this.#recordMessages)
+  }
+
+  /** As many messages of a record as there is time and room for, and no others are decoded. */
   #show(partition: number, { offset, stamp, value }: LogRecord, viewers: readonly TailViewer[]): void {
     this.#recordMessages = stamp.messageCount
-    const wanting = this.#mayDecode() ? viewers.filter((viewer) => viewer.hasRoom()) : []
-    for (const viewer of viewers) if (!wanting.includes(viewer)) viewer.skip(stamp.messageCount)
-    if (wanting.length === 0) return
-    const beganMs = this.#options.clock.monotonicMs()
-    for (const { envelope } of messagesOfBatch(value)) {
-      this.#decodeBytes += envelope.body.byteLength + messageBytes
-      for (const viewer of wanting) viewer.offer(partition, offset, envelope)
+    const wanting = viewers.filter((viewer) => viewer.hasRoom())
+    let left = stamp.messageCount
+    if (this.#mayDecode() && wanting.length > 0) {
+      let beganMs = this.#options.clock.monotonicMs()
+      for (const { envelope } of eachMessageOfBatch(value)) {
+        for (const viewer of wanting) viewer.offer(partition, offset, envelope)
+        left--
+        const nowMs = this.#options.clock.monotonicMs()
+        this.#decodeMs += nowMs - beganMs
+        this.#decodeBytes += envelope.body.byteLength + messageBytes
+        beganMs = nowMs
+        if (!this.#mayDecode() || wanting.every(({ isFull }) => isFull)) break
+      }
     }
-    this.#decodeMs += this.#options.clock.monotonicMs() - beganMs
+    for (const viewer of viewers) viewer.skip(wanting.includes(viewer) ? left : stamp.messageCount)
   }
 
-  /** Whether this second has time left for it. A few messages are always shown, however little of the processor this one gets. */
+  /** Whether there is time left for it. A few messages are always shown, however little of the processor this one gets. */
   #mayDecode(): boolean {
-    const nowMs = this.#options.clock.monotonicMs()
-    if (nowMs - this.#decodeSinceMs >= 1_000) {
-      this.#decodeSinceMs = nowMs
-      this.#decodeMs = 0
-      this.#decodeBytes = 0
-    }
-    return this.#decodeMs < limits.tailDecodeMsPerSecondMax || this.#decodeBytes < limits.tailDecodeBytesPerSecondMin
+    return this.#decodeMs < limits.tailDecodeMsMax || this.#decodeBytes < limits.tailDecodeBytesMin
   }
 
   async #lookForRows(): Promise<void> {

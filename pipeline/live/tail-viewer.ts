@@ -74,7 +74,12 @@ export class TailViewer {
     const perSecond = limits.tailMessagesPerSecondMax
     this.#room = Math.min(perSecond, this.#room + ((nowMs - this.#roomAtMs) * perSecond) / 1_000)
     this.#roomAtMs = nowMs
-    return this.#room >= 1 && this.#keptBytes < limits.tailViewerBytesMax
+    return !this.isFull
+  }
+
+  /** As it was when it was last asked whether it has room, and after what it was shown since. */
+  get isFull(): boolean {
+    return this.#room < 1 || this.#keptBytes >= limits.tailViewerBytesMax
   }
 
   skip(count: number): void {
@@ -85,7 +90,7 @@ export class TailViewer {
     this.#seen++
     if (!this.#matches(envelope)) return
     this.#matched++
-    if (this.#room < 1 || this.#keptBytes >= limits.tailViewerBytesMax) return
+    if (this.isFull) return
     this.#room--
     const message = messageOf(partition, offset, envelope)
     this.#keptBytes += message.body.length + 200
