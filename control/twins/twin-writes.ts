@@ -72,6 +72,13 @@ export async function writeTwins(
   return outcomes
 }
 
+/** Those that have a row which nobody holds, and holds them: nearly always all, so that one statement does. */
+const lockTwins = `${selectIdentitiesWith(
+  `, ${twinColumns}`,
+  `JOIN penstock.twins t ON t.device_id = i.device_id AND t.module_id = i.module_id
+   JOIN unnest($1::text[], $2::text[]) AS x (d, m) ON i.device_id = x.d AND i.module_id = x.m`,
+)} ORDER BY i.device_id, i.module_id FOR UPDATE OF t SKIP LOCKED`
+
 /**
  * The twins by `identityText`, held against other writers until the transaction ends; rows are made where there are none. Unknown
  * identities are left out.
@@ -83,6 +90,10 @@ async function lockedTwins(
 ): Promise<Map<string, IdentityTwin | typeof held>> {
   const ids = writes.map(({ id }) => id).filter(isWellFormed)
   const known = idColumns([...new Map(ids.map((id) => [identityText(id), id])).values()])
+  if (whereHeld === 'leaves out') {
+    const rows = await queries.query<IdentityRow & TwinRow>(lockTwins, known)
+    if (rows.length === known[0].length) return new Map(rows.map(twinOfRow))
+  }
   const skipped = whereHeld === 'waits' ? '' : 'SKIP LOCKED'
   await queries.query(
     `INSERT INTO penstock.twins (device_id, module_id)
@@ -109,14 +120,17 @@ async function lockedTwins(
     known,
   )
   const twins = new Map<string, IdentityTwin | typeof held>()
-  for (const row of rows) {
-    const identity = identityFromRow(row)
-    const text = identityText(identity)
-    if (ours.has(text)) twins.set(text, { identity, twin: twinFromRow(row) })
+  for (const [text, twin] of rows.map(twinOfRow)) {
+    if (ours.has(text)) twins.set(text, twin)
     // Where this waits for locks, one that has none was made since: it was unknown when the write began.
     else if (whereHeld === 'leaves out') twins.set(text, held)
   }
   return twins
+}
+
+function twinOfRow(row: IdentityRow & TwinRow): [string, IdentityTwin] {
+  const identity = identityFromRow(row)
+  return [identityText(identity), { identity, twin: twinFromRow(row) }]
 }
 
 function isWellFormed({ deviceId, moduleId }: IdentityId): boolean {
