@@ -1,5 +1,6 @@
 // biome-ignore-all lint/a11y/noRedundantRoles: browsers take a role away where the layout is no table
 import type { ComponentChildren } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
 import { Empty } from './empty.tsx'
 
 export interface Column<Row> {
@@ -11,8 +12,9 @@ export interface Column<Row> {
 }
 
 /**
- * A table of what a screen has at hand: pages of servers and tails, so no more than `rowsMax` rows. Each part says its role, which it could
- * lose on a narrow page, where rows are laid out as cards.
+ * A table of what a screen has at hand: pages of servers and tails, so no more than `rowsMax` rows. The first of them, which fill a window,
+ * are drawn at once, and the others in the next frame. Each part says its role, which it could lose on a narrow page, where rows are laid
+ * out as cards.
  */
 export function Table<Row>(props: {
   readonly columns: readonly Column<Row>[]
@@ -21,7 +23,11 @@ export function Table<Row>(props: {
   readonly label: string
 }) {
   const { columns, rows, keyOf, label } = props
-  if (rows.length === 0) return <Empty title="Nothing matches" icon="search" />
+  const [isSeen, setSeen] = useState(false)
+  const isEmpty = rows.length === 0
+  // An effect runs once what was drawn is seen.
+  useEffect(() => setSeen(!isEmpty), [isEmpty])
+  if (isEmpty) return <Empty title="Nothing matches" icon="search" />
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keys
     <section class="scroll" tabIndex={0} aria-label={label}>
@@ -36,7 +42,7 @@ export function Table<Row>(props: {
           </tr>
         </thead>
         <tbody role="rowgroup">
-          {rows.slice(0, rowsMax).map((row) => (
+          {rows.slice(0, isSeen ? rowsMax : rowsAtOnce).map((row) => (
             <tr role="row" key={keyOf(row)}>
               {columns.map((column, index) => (
                 <td role="cell" key={index} class={classOf(column)} data-title={column.title}>
@@ -58,3 +64,4 @@ function classOf<Row>({ title, isNumber, isShort }: Column<Row>): string {
 }
 
 export const rowsMax = 200
+const rowsAtOnce = 30
