@@ -8,7 +8,7 @@ import { cachedFolder, fetchOnce, runClient } from './fetch-once.ts'
 const here = join(import.meta.dirname, '../..')
 
 /** A version that was landed before this one, and that it is to run beside. Who lands a version names it here for the next. */
-export const landedVersion = '867e595ce6a539745a6a0dd0fb64c2f0139bed82'
+export const landedVersion = '873beacbfb109173a629845826adcc206637dbef'
 
 export interface PreviousVersion {
   readonly commit: string
