@@ -15,7 +15,7 @@ import { bringToMiddle } from '#console/parts/sideways.ts'
 import { addressOf, usePlace } from '#console/router.ts'
 import type { ScreenProps } from '#console/screen-props.ts'
 import { Login } from './login.tsx'
-import { screenOf, screens } from './screens.ts'
+import { type LoadScreen, loaderOf, screenOf, screens } from './screens.ts'
 
 /** Login, or the shell with the screen that the address names. */
 export function App() {
@@ -86,14 +86,18 @@ function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft
             </Empty>
           </Page>
         ) : (
-          <Screen key={current.segment} load={current.load} props={{ session, rest, query }} />
+          <Screen
+            key={`${current.segment}/${rest.length === 0 ? '' : 'one'}`}
+            load={loaderOf(current, rest)}
+            props={{ session, rest, query }}
+          />
         )}
       </main>
     </div>
   )
 }
 
-function Screen(given: { readonly load: () => Promise<FunctionComponent<ScreenProps>>; readonly props: ScreenProps }) {
+function Screen(given: { readonly load: LoadScreen; readonly props: ScreenProps }) {
   const { load, props } = given
   const [found, setFound] = useState<{ readonly View: FunctionComponent<ScreenProps> }>()
   const [error, setError] = useState<unknown>()

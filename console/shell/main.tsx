@@ -1,7 +1,7 @@
 import { render } from 'preact'
 import { currentPlace, followLinks } from '#console/router.ts'
 import { App } from './app.tsx'
-import { screenOf } from './screens.ts'
+import { loaderOf, screenOf } from './screens.ts'
 import '../style/base.css'
 import '../style/shell.css'
 import '../style/controls.css'
@@ -16,8 +16,8 @@ const root = document.getElementById('console')
 if (root !== null) {
   followLinks()
   // While it is asked who is there. What fails is told by the screen itself.
-  screenOf(currentPlace().segments[0] ?? '')
-    ?.load()
-    .catch(() => {})
+  const [first = '', ...rest] = currentPlace().segments
+  const screen = screenOf(first)
+  if (screen !== undefined) loaderOf(screen, rest)().catch(() => {})
   render(<App />, root)
 }

@@ -8,12 +8,21 @@ export interface ScreenEntry {
   readonly segment: string
   readonly title: string
   readonly icon: IconName
-  readonly load: () => Promise<FunctionComponent<ScreenProps>>
+  readonly load: LoadScreen
+  /** What addresses below its own show, where that is another screen: one of what it lists. */
+  readonly loadOne?: LoadScreen
 }
+
+export type LoadScreen = () => Promise<FunctionComponent<ScreenProps>>
 
 /** @param segment the first one of an address */
 export function screenOf(segment: string): ScreenEntry | undefined {
   return screens.find((screen) => screen.segment === segment)
+}
+
+/** @param rest the further segments of the address */
+export function loaderOf({ load, loadOne = load }: ScreenEntry, rest: readonly string[]): LoadScreen {
+  return rest.length === 0 ? load : loadOne
 }
 
 export const screens: readonly ScreenEntry[] = [
@@ -34,6 +43,7 @@ export const screens: readonly ScreenEntry[] = [
     title: 'Fleet',
     icon: 'fleet',
     load: async () => (await import('#console/screens/fleet/fleet-screen.tsx')).FleetScreen,
+    loadOne: async () => (await import('#console/screens/device/device-screen.tsx')).DeviceScreen,
   },
   {
     segment: 'sql',

@@ -10,7 +10,7 @@ const script = 'export const answer = 42\n'
 const built: BuiltConsole = {
   sources: 'x',
   page: '<head></head>',
-  screens: { fleet: ['fleet-1.js'] },
+  screens: { fleet: ['fleet-1.js'], 'fleet/': ['device-1.js'], live: ['live-1.js'] },
   assets: [{ name: 'main-1.js', type: 'text/javascript', packed: gzipSync(script).toString('base64') }],
 }
 
@@ -41,8 +41,10 @@ test.each([
 
 test('the page of a screen names its scripts, so that they are asked for at once; any other page does not', () => {
   const named = (path: string) => String(ask('/console/*', {}, path).body)
-  expect(named('/console/fleet/pump-1')).toBe(
-    '<head><link rel="modulepreload" href="/console/assets/fleet-1.js">\n</head>',
-  )
+  const pageWith = (script: string) => `<head><link rel="modulepreload" href="/console/assets/${script}">\n</head>`
+  expect(named('/console/fleet')).toBe(pageWith('fleet-1.js'))
+  expect(named('/console/fleet/')).toBe(pageWith('fleet-1.js'))
+  expect(named('/console/fleet/pump-1')).toBe(pageWith('device-1.js'))
+  expect(named('/console/live/pump-1')).toBe(pageWith('live-1.js'))
   for (const path of ['/console/', '/console/fleetx', '/console/constructor']) expect(named(path)).toBe(built.page)
 })

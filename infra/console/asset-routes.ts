@@ -89,9 +89,11 @@ export function routeAssets(router: HttpRouter, built: BuiltConsole | undefined)
   router.route({
     method: 'GET',
     pattern: '/console/*',
-    handle: (request) =>
-      (pages.get(request.path.split('/')[2] ?? '') ?? page)?.answer(request) ??
-      textAnswer(503, `${note}\n`, securityHeaders),
+    handle: (request) => {
+      const [, , first = '', second = ''] = request.path.split('/')
+      const found = (second === '' ? undefined : pages.get(`${first}/`)) ?? pages.get(first) ?? page
+      return found?.answer(request) ?? textAnswer(503, `${note}\n`, securityHeaders)
+    },
   })
   router.route({
     method: 'GET',

@@ -63,7 +63,7 @@ describe('the console that is built', () => {
   test("names every screen's scripts for its address, and none twice", () => {
     const { screens = {}, page = '' } = readBuiltConsole() ?? {}
     expect(Object.keys(screens)).toHaveLength(screenFiles().length)
-    expect(Object.keys(screens)).toEqual(expect.arrayContaining(['', 'fleet', 'load-tests']))
+    expect(Object.keys(screens)).toEqual(expect.arrayContaining(['', 'fleet', 'fleet/', 'load-tests']))
     for (const file of screenFiles()) {
       const own = Object.values(screens).find((scripts) => scripts.includes(file)) ?? []
       const atOnce = [...loadedBy(file)].filter((name) => !page.includes(name))

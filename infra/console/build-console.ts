@@ -104,13 +104,13 @@ function screensOf(metafile: esbuild.Metafile, atOnce: readonly string[]): Recor
     const [, name] = /^console\/screens\/([\w-]+)\/\1-screen\.tsx$/.exec(entryPoint) ?? []
     if (name === undefined) continue
     const own = scriptsOf(metafile, path).filter((each) => !atOnce.includes(each))
-    screens[name === firstScreen ? '' : name] = own
+    screens[addresses[name] ?? name] = own
   }
   return screens
 }
 
-/** Its address has no segment. */
-const firstScreen = 'first-minute'
+/** Where screens are that are not called as their address. */
+const addresses: Readonly<Record<string, string>> = { 'first-minute': '', device: 'fleet/' }
 
 function typeOf(path: string): Asset['type'] {
   if (path.endsWith('.js')) return 'text/javascript'

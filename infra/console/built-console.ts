@@ -20,7 +20,10 @@ export interface BuiltConsole {
   readonly sources: string
   /** The page that loads the rest. */
   readonly page: string
-  /** Scripts that a screen is made of, by the first segment of its address: a page of that address names them, too. */
+  /**
+   * Scripts that a screen is made of, by the first segment of its address; with a slash behind it: what is shown below that address. A
+   * page of the address names them, too.
+   */
   readonly screens: Readonly<Record<string, readonly string[]>>
   readonly assets: readonly Asset[]
 }

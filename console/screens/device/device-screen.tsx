@@ -12,6 +12,7 @@ import { Fault, Notice } from '#console/parts/notice.tsx'
 import { Page } from '#console/parts/page.tsx'
 import { type Tab, Tabs } from '#console/parts/tabs.tsx'
 import { addressOf, go, setQuery } from '#console/router.ts'
+import type { ScreenProps } from '#console/screen-props.ts'
 import { CommandsTab } from './commands-tab.tsx'
 import { DataTab } from './data-tab.tsx'
 import { EventsTab } from './events-tab.tsx'
@@ -39,8 +40,13 @@ type TabId = (typeof tabs)[number]['id']
 /** A device; `undefined` where it is not registered, which where no identities are asked for keeps nobody from sending. */
 export type KnownTwin = Twin | undefined
 
-/** One device: what it sends, what is kept of it, and what can be asked of it. */
-export function DeviceScreen(props: {
+/** The device that the address names: what it sends, what is kept of it, and what can be asked of it. */
+export function DeviceScreen({ session, rest, query }: ScreenProps) {
+  const [deviceId = ''] = rest
+  return <Device key={deviceId} deviceId={deviceId} query={query} isOpen={session.isOpen} />
+}
+
+function Device(props: {
   readonly deviceId: string
   readonly query: URLSearchParams
   /** Nobody is asked who it is. */

@@ -22,7 +22,6 @@ import { Page, Tile } from '#console/parts/page.tsx'
 import { type Column, Table } from '#console/parts/table.tsx'
 import { addressOf, go, setQuery } from '#console/router.ts'
 import type { ScreenProps } from '#console/screen-props.ts'
-import { DeviceScreen } from '#console/screens/device/device-screen.tsx'
 import { CreateDevice } from './create-device.tsx'
 import { conditionFault, fleetQuery } from './fleet-query.ts'
 import { Senders } from './senders.tsx'
@@ -32,16 +31,8 @@ const everyMs = 5_000
 /** A page is found by an index, in a few milliseconds. */
 const typedRestMs = 80
 
-/** All devices, or the one that the address names. */
-export function FleetScreen({ session, rest, query }: ScreenProps) {
-  const [deviceId] = rest
-  if (deviceId !== undefined)
-    return <DeviceScreen key={deviceId} deviceId={deviceId} query={query} isOpen={session.isOpen} />
-  return <Devices session={session} query={query} />
-}
-
 /** The devices that are registered, a page at a time. */
-function Devices({ session, query }: Pick<ScreenProps, 'session' | 'query'>) {
+export function FleetScreen({ session, query }: ScreenProps) {
   const [isCreating, setCreating] = useState(false)
   const prefix = query.get('id') ?? ''
   const where = query.get('where') ?? ''
