@@ -140,11 +140,20 @@ export interface BatchMessage {
 
 /** All messages of a batch, to take it apart. `batchFromMessages` joins them again. @throws BATCH_CORRUPT */
 export function messagesOfBatch(value: Uint8Array): BatchMessage[] {
-  return [...eachMessageOfBatch(value)]
+  const messages: BatchMessage[] = []
+  takeMessages(value, (message) => {
+    messages.push(message)
+    return true
+  })
+  return messages
 }
 
-/** As `messagesOfBatch`, one after the other: what is not asked for is not decoded, and its block not decompressed. @throws BATCH_CORRUPT */
-export function* eachMessageOfBatch(value: Uint8Array): Generator<BatchMessage, void> {
+/**
+ * Gives the messages of a batch to `take`, one after the other, as long as it answers that it wants another. What lies behind the last one
+ * is not decoded.
+ * @throws BATCH_CORRUPT, also after some were taken
+ */
+export function takeMessages(value: Uint8Array, take: (message: BatchMessage) => boolean): void {
   const blocks = blocksOfBatch(value)
   let position = 0
   while (position < blocks.length) {
@@ -152,12 +161,9 @@ export function* eachMessageOfBatch(value: Uint8Array): Generator<BatchMessage, 
     const size = lengthAt(blocks, count.end)
     const end = size.end + size.value
     if (end + syncMarker.length > blocks.length) throw new PenstockError('BATCH_CORRUPT', 'a block is cut short')
-    let decoded = 0
-    for (const message of messagesOfBlock(blocks.subarray(size.end, end))) {
-      decoded++
-      yield message
-    }
-    if (decoded !== count.value) throw new PenstockError('BATCH_CORRUPT', 'a block holds another number of messages')
+    const taken = takeFromBlock(blocks.subarray(size.end, end), take)
+    if (taken === undefined) return
+    if (taken !== count.value) throw new PenstockError('BATCH_CORRUPT', 'a block holds another number of messages')
     position = end + syncMarker.length
   }
 }
@@ -190,8 +196,10 @@ export function envelopeBytes(envelope: Envelope): Buffer {
 
 const envelopeType = avsc.Type.forSchema(JSON.parse(JSON.stringify(envelopeSchema)))
 
-function* messagesOfBlock(compressed: Uint8Array): Generator<BatchMessage, void> {
+/** @returns how many there were; `undefined` if no more are wanted */
+function takeFromBlock(compressed: Uint8Array, take: (message: BatchMessage) => boolean): number | undefined {
   let position = 0
+  let count = 0
   let plain: Buffer
   try {
     plain = zstdDecompressSync(compressed, { maxOutputLength: limits.blockBytesMax })
@@ -201,9 +209,11 @@ function* messagesOfBlock(compressed: Uint8Array): Generator<BatchMessage, void>
   while (position < plain.length) {
     const decoded = decodeAt(plain, position)
     if (decoded.offset <= position) throw new PenstockError('BATCH_CORRUPT', 'an envelope is cut short')
-    yield { envelope: decoded.value, bytes: plain.subarray(position, decoded.offset) }
+    if (!take({ envelope: decoded.value, bytes: plain.subarray(position, decoded.offset) })) return undefined
+    count++
     position = decoded.offset
   }
+  return count
 }
 
 function decodeAt(plain: Buffer, position: number): { value: Envelope; offset: number } {

@@ -13,7 +13,7 @@ import type { Log, LogRecord, PartitionRange } from '#pipeline/log/log.ts'
 import { assert } from '#runtime/assert.ts'
 import type { Clock } from '#runtime/clock.ts'
 import type { Logger } from '#runtime/logger.ts'
-import { eachMessageOfBatch } from '#schemas/batch.ts'
+import { takeMessages } from '#schemas/batch.ts'
 import { PenstockError } from '#schemas/errors.ts'
 import { limits } from '#schemas/limits.ts'
 import type { TailFilter } from './tail-filter.ts'
@@ -154,15 +154,15 @@ export class LogTail {
     let left = stamp.messageCount
     if (this.#mayDecode() && wanting.length > 0) {
       let beganMs = this.#options.clock.monotonicMs()
-      for (const { envelope } of eachMessageOfBatch(value)) {
+      takeMessages(value, ({ envelope }) => {
         for (const viewer of wanting) viewer.offer(partition, offset, envelope)
         left--
         const nowMs = this.#options.clock.monotonicMs()
         this.#decodeMs += nowMs - beganMs
         this.#decodeBytes += envelope.body.byteLength + messageBytes
         beganMs = nowMs
-        if (!this.#mayDecode() || wanting.every(({ isFull }) => isFull)) break
-      }
+        return this.#mayDecode() && !wanting.every(({ isFull }) => isFull)
+      })
     }
     for (const viewer of viewers) viewer.skip(wanting.includes(viewer) ? left : stamp.messageCount)
   }
