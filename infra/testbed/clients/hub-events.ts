@@ -44,7 +44,13 @@ await new Promise<void>((resolve) => {
     },
     processError: async (error: Error) => void process.stderr.write(`${error.message}\n`),
   }
-  const options = { startPosition: earliestEventPosition, skipParsingBodyAsJson: true, maxWaitTimeInSeconds: 1 }
+  // By default it hands over one event at a time, and waits in between.
+  const options = {
+    startPosition: earliestEventPosition,
+    skipParsingBodyAsJson: true,
+    maxBatchSize: 500,
+    maxWaitTimeInSeconds: 1,
+  }
   client.subscribe(handlers, options)
 })
 process.exit()
