@@ -87,7 +87,7 @@ function Shell({ session, onLeft }: { readonly session: Session; readonly onLeft
           </Page>
         ) : (
           <Screen
-            key={`${current.segment}/${rest.length === 0 ? '' : 'one'}`}
+            key={loaderOf(current, rest) === current.load ? current.segment : `${current.segment}/`}
             load={loaderOf(current, rest)}
             props={{ session, rest, query }}
           />
