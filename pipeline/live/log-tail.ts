@@ -150,9 +150,9 @@ export class LogTail {
   /** As many messages of a record as there is time and room for, and no others are decoded. */
   #show(partition: number, { offset, stamp, value }: LogRecord, viewers: readonly TailViewer[]): void {
     this.#recordMessages = stamp.messageCount
-    const wanting = viewers.filter((viewer) => viewer.hasRoom())
+    const wanting = this.#mayDecode() ? viewers.filter((viewer) => viewer.hasRoom()) : []
     let left = stamp.messageCount
-    if (this.#mayDecode() && wanting.length > 0) {
+    if (wanting.length > 0) {
       let beganMs = this.#options.clock.monotonicMs()
       takeMessages(value, ({ envelope }) => {
         for (const viewer of wanting) viewer.offer(partition, offset, envelope)
