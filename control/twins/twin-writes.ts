@@ -72,11 +72,14 @@ export async function writeTwins(
   return outcomes
 }
 
+/** Leaves of identities `i` those that `idColumns` gives. */
+const joinGiven = 'JOIN unnest($1::text[], $2::text[]) AS x (d, m) ON i.device_id = x.d AND i.module_id = x.m'
+
 /** Those that have a row which nobody holds, and holds them: nearly always all, so that one statement does. */
 const lockTwins = `${selectIdentitiesWith(
   `, ${twinColumns}`,
   `JOIN penstock.twins t ON t.device_id = i.device_id AND t.module_id = i.module_id
-   JOIN unnest($1::text[], $2::text[]) AS x (d, m) ON i.device_id = x.d AND i.module_id = x.m`,
+   ${joinGiven}`,
 )} ORDER BY i.device_id, i.module_id FOR UPDATE OF t SKIP LOCKED`
 
 /**
@@ -98,7 +101,7 @@ async function lockedTwins(
   await queries.query(
     `INSERT INTO penstock.twins (device_id, module_id)
      SELECT i.device_id, i.module_id FROM penstock.identities i
-     JOIN unnest($1::text[], $2::text[]) AS x (d, m) ON i.device_id = x.d AND i.module_id = x.m
+     ${joinGiven}
      ORDER BY i.device_id, i.module_id FOR KEY SHARE OF i ${skipped} ON CONFLICT DO NOTHING`,
     known,
   )
@@ -113,10 +116,7 @@ async function lockedTwins(
   )
   // A statement of its own: it sees what was committed while those before waited for their locks.
   const rows = await queries.query<IdentityRow & TwinRow>(
-    selectIdentitiesWith(
-      `, ${twinColumns}`,
-      `${joinTwins} JOIN unnest($1::text[], $2::text[]) AS x (d, m) ON i.device_id = x.d AND i.module_id = x.m`,
-    ),
+    selectIdentitiesWith(`, ${twinColumns}`, `${joinTwins} ${joinGiven}`),
     known,
   )
   const twins = new Map<string, IdentityTwin | typeof held>()
